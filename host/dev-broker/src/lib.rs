@@ -1,0 +1,1 @@
+//! A Kafka broker in the process, for development only.

@@ -1,0 +1,1 @@
+//! Hawser: a Kafka Connect host whose connectors and transforms are WebAssembly components.
