@@ -68,7 +68,7 @@ build_std() {
     printf '[package]\nname = "probe"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n' >"$work/probe/Cargo.toml"
     say "building the standard library (about half a minute)"
     (cd "$work/probe" && PATH="$sysroot/bin:$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$work/target" \
-        RUSTFLAGS="-Cembed-bitcode=yes --remap-path-prefix=$sources=/rustc/$commit" \
+        RUSTFLAGS="-Cembed-bitcode=yes --remap-path-prefix=$link=/rustc/$commit" \
         cargo build --quiet --release -Zbuild-std=std,panic_abort --target "$TARGET" >&2)
 }
 
