@@ -35,6 +35,7 @@ private_apt() { APT_CONFIG="$work/apt/apt.conf" "$@"; }
 
 download_debian_packages() {
     local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg source_version
+    # shellcheck disable=SC2016  # apt's own variables
     mirror=$(apt-get indextargets --format '$(ORIGIN) $(CREATED_BY) $(REPO_URI)' 2>/dev/null \
         | awk '$1 == "Debian" && $3 !~ /security/ { print $3; exit }')
     [ -n "$mirror" ] || fail "no Debian mirror in this machine's apt sources. $advice"
