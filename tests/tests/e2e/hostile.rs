@@ -1,0 +1,1 @@
+//! A plugin that traps, loops, grows or lies hurts nobody but itself.
