@@ -9,11 +9,11 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: worker ## the whole thing once: upload plugins, move 100,000 records file -> Kafka -> transforms -> file, compare
-	@scripts/plugins.sh file transforms
+	@scripts/plugins.sh plugins/file plugins/transforms
 	@python3 scripts/demo.py $(BIN)/hawser
 
 serve: worker ## a worker with its embedded broker on 127.0.0.1:8083, and curl lines to paste
-	@scripts/plugins.sh file transforms
+	@scripts/plugins.sh plugins/file plugins/transforms
 	@scripts/serve.sh
 
 plugins: setup ## every plugin -> target/plugins/NAME.wasm
