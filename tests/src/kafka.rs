@@ -123,7 +123,7 @@ impl Kafka {
             Started::Dev { dir, child, .. } => {
                 let Some(mut child) = child.take() else { return };
                 let _ = std::fs::remove_file(dir.join(PID_FILE)); // its number may soon be another's
-                process::signal(child.id(), if kill { "KILL" } else { "TERM" });
+                process::signal(child.id(), if kill { "KILL" } else { "INT" });
                 child.wait().expect("wait for the broker");
             }
         }
