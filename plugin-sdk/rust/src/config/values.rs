@@ -141,7 +141,14 @@ numbers! {
     i64 "Not a number of type LONG";
     u32 "Not a number of type INT, or negative";
     u64 "Not a number of type LONG, or negative";
-    f64 "Not a number of type DOUBLE";
+}
+
+impl FromConfig<'_> for f64 {
+    const EXPECTED: &'static str = "Not a number of type DOUBLE";
+
+    fn from_config(text: &str) -> Option<Self> {
+        text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    }
 }
 
 impl FromConfig<'_> for Duration {
