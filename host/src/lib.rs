@@ -3,3 +3,4 @@
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
 pub mod record;
+pub mod sandbox;
