@@ -2,4 +2,6 @@
 //!
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
+pub mod plugin;
 pub mod record;
+pub mod sandbox;
