@@ -1,1 +1,3 @@
 //! Hawser: a Kafka Connect host whose connectors and transforms are WebAssembly components.
+
+pub mod store;
