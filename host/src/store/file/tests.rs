@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use proptest::prelude::*;
 use redb::StorageBackend;
@@ -12,14 +12,13 @@ use redb::backends::InMemoryBackend;
 use super::super::LogRecord;
 use super::*;
 
-/// What a log adds up to, with the offset of each key's record, and what was read in order.
+/// What a log adds up to, and the offsets in the order in which they were read.
 #[derive(Default)]
-struct Map(Mutex<(BTreeMap<Vec<u8>, (i64, Vec<u8>)>, Vec<i64>)>);
+struct Map(Mutex<(BTreeMap<Vec<u8>, Vec<u8>>, Vec<i64>)>);
 
 impl Map {
     fn entries(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0.iter().map(|(key, (_, value))| (key.clone(), value.clone())).collect()
+        self.0.lock().unwrap().0.clone()
     }
 
     fn offsets(&self) -> Vec<i64> {
@@ -33,7 +32,7 @@ impl LogReader for Map {
         for record in records {
             offsets.push(record.offset);
             match record.value {
-                Some(value) => map.insert(record.key.to_vec(), (record.offset, value.to_vec())),
+                Some(value) => map.insert(record.key.to_vec(), value.to_vec()),
                 None => map.remove(record.key),
             };
         }
