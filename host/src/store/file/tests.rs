@@ -14,10 +14,12 @@ use super::*;
 
 /// What a log adds up to, and the offsets in the order in which they were read.
 #[derive(Default)]
-struct Map(Mutex<(BTreeMap<Vec<u8>, Vec<u8>>, Vec<i64>)>);
+struct Map(Mutex<(Content, Vec<i64>)>);
+
+type Content = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl Map {
-    fn entries(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    fn entries(&self) -> Content {
         self.0.lock().unwrap().0.clone()
     }
 

@@ -52,8 +52,7 @@ impl KafkaLog {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
             .set("queued.max.messages.kbytes", READ_AHEAD_KIB);
-        let consumer =
-            settings.create().map_err(|error| StoreError::Read { log: topic.to_owned(), reason: error.to_string() })?;
+        let consumer = settings.create().map_err(|error| StoreError::Client(error.to_string()))?;
         Ok(KafkaLog {
             topic: topic.to_owned(),
             partitions,
