@@ -5,3 +5,4 @@
 pub mod plugin;
 pub mod record;
 pub mod sandbox;
+pub mod store;
