@@ -18,6 +18,8 @@ mod select;
 mod sink;
 mod source;
 mod spec;
+#[cfg(test)]
+mod testing;
 
 pub use chain::{ChainSpec, Link, PredicateStep, StartChain, TransformStep, group_steps};
 pub use handle::{Target, TaskHandle, TaskId, TaskState};

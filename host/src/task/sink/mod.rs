@@ -3,6 +3,8 @@
 mod assignment;
 mod commit;
 mod rebalance;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::sync::atomic::Ordering;

@@ -1,6 +1,8 @@
 //! The source loop: poll, transforms, converters, producer; checkpoints stored behind acknowledgements.
 
 mod outflow;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::sync::Arc;
