@@ -2,5 +2,6 @@
 //!
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
+pub mod config;
 pub mod record;
 pub mod store;
