@@ -16,10 +16,7 @@ pub struct ClassInfo {
 impl ClassInfo {
     /// A class with the name that users write in `connector.class` or `transforms.x.type`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     /// Another name that it answers to, such as that of the JVM class it stands in for.
@@ -32,10 +29,7 @@ impl ClassInfo {
     /// One line for a list of plugins.
     #[must_use]
     pub fn summary(self, text: &str) -> Self {
-        Self {
-            summary: text.to_owned(),
-            ..self
-        }
+        Self { summary: text.to_owned(), ..self }
     }
 
     /// The keys of its configuration.
@@ -76,8 +70,7 @@ pub(crate) fn problems<T: Class>(config: &[(String, String)]) -> Vec<Problem> {
     if !problems.is_empty() {
         return problems;
     }
-    def.parse(config.to_vec())
-        .map_or_else(|_| Vec::new(), |config| T::validate(&config))
+    def.parse(config.to_vec()).map_or_else(|_| Vec::new(), |config| T::validate(&config))
 }
 
 /// The configuration of the class `T`, checked in every way.
@@ -87,9 +80,6 @@ pub(crate) fn parse<T: Class>(config: Vec<(String, String)>) -> Result<Config> {
     if problems.is_empty() {
         return Ok(config);
     }
-    let messages: Vec<String> = problems
-        .into_iter()
-        .map(|problem| problem.message)
-        .collect();
+    let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
     Err(crate::Error::invalid_config(messages.join("\n")))
 }

@@ -98,14 +98,9 @@ pub trait Component: 'static {
 
     /// What the classes have in common.
     fn classes() -> impl Iterator<Item = ClassEntry> {
-        let connectors = Self::SOURCES
-            .iter()
-            .map(|class| class.common)
-            .chain(Self::SINKS.iter().map(|class| class.common));
+        let connectors = Self::SOURCES.iter().map(|class| class.common).chain(Self::SINKS.iter().map(|class| class.common));
         let transforms = Self::TRANSFORMS.iter().map(|class| class.common);
-        connectors
-            .chain(transforms)
-            .chain(Self::PREDICATES.iter().map(|class| class.common))
+        connectors.chain(transforms).chain(Self::PREDICATES.iter().map(|class| class.common))
     }
 }
 
@@ -121,12 +116,7 @@ pub struct ClassEntry {
 
 impl ClassEntry {
     pub(crate) const fn of<T: Class>(kind: Kind) -> Self {
-        Self {
-            kind,
-            class: T::class,
-            problems: class::problems::<T>,
-            parse: class::parse::<T>,
-        }
+        Self { kind, class: T::class, problems: class::problems::<T>, parse: class::parse::<T> }
     }
 
     pub(crate) fn is(&self, name: &str) -> bool {
@@ -135,17 +125,11 @@ impl ClassEntry {
 }
 
 /// The class of a name; the host always asks for the name, never for an alias.
-pub(crate) fn find<'a, C>(
-    classes: &'a [C],
-    common: fn(&C) -> &ClassEntry,
-    name: &str,
-) -> Result<&'a C> {
+pub(crate) fn find<'a, C>(classes: &'a [C], common: fn(&C) -> &ClassEntry, name: &str) -> Result<&'a C> {
     classes
         .iter()
         .find(|class| common(class).is(name))
-        .ok_or_else(|| {
-            Error::invalid_config(format!("this plugin has no class {name} of that kind"))
-        })
+        .ok_or_else(|| Error::invalid_config(format!("this plugin has no class {name} of that kind")))
 }
 
 pub(crate) fn manifest<T: Component>() -> Manifest {
@@ -153,25 +137,18 @@ pub(crate) fn manifest<T: Component>() -> Manifest {
         name: T::NAME.to_owned(),
         version: T::VERSION.to_owned(),
         summary: T::SUMMARY.to_owned(),
-        classes: T::classes()
-            .map(|entry| (entry.class)().describe(entry.kind))
-            .collect(),
+        classes: T::classes().map(|entry| (entry.class)().describe(entry.kind)).collect(),
     }
 }
 
 pub(crate) fn validate<T: Component>(class: &str, config: &[(String, String)]) -> Vec<ConfigValue> {
-    let problems = T::classes()
-        .find(|entry| entry.is(class))
-        .map(|entry| (entry.problems)(config));
+    let problems = T::classes().find(|entry| entry.is(class)).map(|entry| (entry.problems)(config));
     let mut values: Vec<ConfigValue> = Vec::new();
     for problem in problems.unwrap_or_default() {
         match values.iter_mut().find(|value| value.name == problem.key) {
             Some(value) => value.errors.push(problem.message),
             None => values.push(ConfigValue {
-                value: config
-                    .iter()
-                    .find(|(key, _)| *key == problem.key)
-                    .map(|(_, value)| value.clone()),
+                value: config.iter().find(|(key, _)| *key == problem.key).map(|(_, value)| value.clone()),
                 name: problem.key,
                 recommended: Vec::new(),
                 errors: vec![problem.message],
@@ -229,11 +206,7 @@ impl<T: Component> SourceTask<T> {
     pub(crate) fn start(class: &str, config: Vec<(String, String)>) -> Result<Self> {
         let class = find(T::SOURCES, |class| &class.common, class)?;
         let source = RefCell::new((class.start)(&(class.common.parse)(config)?)?);
-        Ok(Self {
-            source,
-            largest: RefCell::default(),
-            component: PhantomData,
-        })
+        Ok(Self { source, largest: RefCell::default(), component: PhantomData })
     }
 
     pub(crate) fn poll(&self) -> Result<wit::Polled> {
@@ -290,17 +263,12 @@ impl<T: Component> SinkTask<T> {
     pub(crate) fn start(class: &str, config: Vec<(String, String)>) -> Result<Self> {
         let class = find(T::SINKS, |class| &class.common, class)?;
         let sink = RefCell::new((class.start)(&(class.common.parse)(config)?)?);
-        Ok(Self {
-            sink,
-            component: PhantomData,
-        })
+        Ok(Self { sink, component: PhantomData })
     }
 
     pub(crate) fn put(&self, records: wit::Batch) -> Result<Vec<wit::Failure>> {
         let mut failures = Failures::default();
-        self.sink
-            .borrow_mut()
-            .put(&Batch::new(records)?, &mut failures)?;
+        self.sink.borrow_mut().put(&Batch::new(records)?, &mut failures)?;
         Ok(failures.failures)
     }
 
@@ -320,9 +288,7 @@ impl<T: Component> bindings::sink::exports::hawser::connect::sink::GuestTask for
         config: Vec<(String, String)>,
     ) -> Result<bindings::sink::exports::hawser::connect::sink::Task, wit::Error> {
         let task = Self::start(&class, config)?;
-        Ok(bindings::sink::exports::hawser::connect::sink::Task::new(
-            task,
-        ))
+        Ok(bindings::sink::exports::hawser::connect::sink::Task::new(task))
     }
 
     fn open(&self, partitions: Vec<wit::TopicPartition>) -> Result<(), wit::Error> {
@@ -357,23 +323,13 @@ impl<T: Component> bindings::transform::exports::hawser::connect::transform::Gue
     type Chain = ChainResource<T>;
 }
 
-impl<T: Component> bindings::transform::exports::hawser::connect::transform::GuestChain
-    for ChainResource<T>
-{
+impl<T: Component> bindings::transform::exports::hawser::connect::transform::GuestChain for ChainResource<T> {
     fn start(
         steps: Vec<wit::Step>,
         predicates: Vec<wit::Guard>,
     ) -> Result<bindings::transform::exports::hawser::connect::transform::Chain, wit::Error> {
-        let chain = RefCell::new(Chain::start(
-            T::TRANSFORMS,
-            T::PREDICATES,
-            steps,
-            &predicates,
-        )?);
-        let chain = Self {
-            chain,
-            component: PhantomData,
-        };
+        let chain = RefCell::new(Chain::start(T::TRANSFORMS, T::PREDICATES, steps, &predicates)?);
+        let chain = Self { chain, component: PhantomData };
         Ok(bindings::transform::exports::hawser::connect::transform::Chain::new(chain))
     }
 

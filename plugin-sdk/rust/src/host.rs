@@ -1,9 +1,7 @@
 //! What the host provides. Outside of Wasm there is no host: its place is taken by [`crate::testing`].
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use crate::testing::host::{
-    log, offsets, pause, put_schema, request_commit, resume, rewind, schema,
-};
+pub(crate) use crate::testing::host::{log, offsets, pause, put_schema, request_commit, resume, rewind, schema};
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use crate::bindings::wit::{

@@ -84,10 +84,7 @@ impl Failures {
     /// Tells of a record. The reason is shown to people: it holds no more of the record than is needed.
     pub fn add(&mut self, record: &RecordView<'_>, reason: impl std::fmt::Display) {
         let index = u32::try_from(record.index()).unwrap_or(u32::MAX);
-        self.failures.push(wit::Failure {
-            index,
-            reason: reason.to_string(),
-        });
+        self.failures.push(wit::Failure { index, reason: reason.to_string() });
     }
 
     /// How many there are.

@@ -76,20 +76,14 @@ impl SourceContext {
     /// # Errors
     /// [`Error::Fatal`] if the partition is not a JSON object of plain values, or the offset is none of yours.
     pub fn offset<P: Serialize, O: DeserializeOwned>(&self, partition: &P) -> Result<Option<O>> {
-        Ok(self
-            .offsets(std::slice::from_ref(partition))?
-            .pop()
-            .flatten())
+        Ok(self.offsets(std::slice::from_ref(partition))?.pop().flatten())
     }
 
     /// The committed offsets of several parts of the source, in their order.
     ///
     /// # Errors
     /// As [`Self::offset`].
-    pub fn offsets<P: Serialize, O: DeserializeOwned>(
-        &self,
-        partitions: &[P],
-    ) -> Result<Vec<Option<O>>> {
+    pub fn offsets<P: Serialize, O: DeserializeOwned>(&self, partitions: &[P]) -> Result<Vec<Option<O>>> {
         let partitions: Vec<String> = partitions.iter().map(to_json).collect::<Result<_>>()?;
         let offsets = host::offsets(&partitions);
         offsets
@@ -97,22 +91,15 @@ impl SourceContext {
             .zip(&partitions)
             .map(|(offset, partition)| {
                 let offset = offset.map(|text| serde_json::from_str(&text)).transpose();
-                offset.map_err(|error| {
-                    Error::fatal(format!(
-                        "cannot read the stored offset of {partition}: {error}"
-                    ))
-                })
+                offset.map_err(|error| Error::fatal(format!("cannot read the stored offset of {partition}: {error}")))
             })
             .collect()
     }
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| {
-        Error::fatal(format!(
-            "cannot write a source partition or offset as JSON: {error}"
-        ))
-    })
+    serde_json::to_string(value)
+        .map_err(|error| Error::fatal(format!("cannot write a source partition or offset as JSON: {error}")))
 }
 
 /// A batch in the making: a [`BatchBuilder`] that also takes checkpoints.
@@ -126,10 +113,7 @@ pub struct SourceBatch {
 impl SourceBatch {
     /// A batch with room for records of so many bytes together.
     pub(crate) fn with_capacity(records: usize, bytes: usize) -> Self {
-        Self {
-            builder: BatchBuilder::with_capacity(records, bytes),
-            ..Self::default()
-        }
+        Self { builder: BatchBuilder::with_capacity(records, bytes), ..Self::default() }
     }
 
     /// Says how far a part of the source has been read, now that it covers the records added so far. Both are
@@ -137,18 +121,10 @@ impl SourceBatch {
     ///
     /// # Errors
     /// [`Error::Fatal`] if they cannot be written as JSON.
-    pub fn checkpoint<P: Serialize, O: Serialize>(
-        &mut self,
-        partition: &P,
-        offset: &O,
-    ) -> Result<()> {
+    pub fn checkpoint<P: Serialize, O: Serialize>(&mut self, partition: &P, offset: &O) -> Result<()> {
         let through = u32::try_from(self.builder.len()).unwrap_or(u32::MAX);
         let (partition, offset) = (to_json(partition)?, to_json(offset)?);
-        self.checkpoints.push(Checkpoint {
-            through,
-            partition,
-            offset,
-        });
+        self.checkpoints.push(Checkpoint { through, partition, offset });
         Ok(())
     }
 

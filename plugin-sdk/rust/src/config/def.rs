@@ -126,11 +126,7 @@ impl ConfigDef {
     /// The heading under which user interfaces show the key, after the keys that are already there.
     #[must_use]
     pub fn group(mut self, group: &str) -> Self {
-        let before = self
-            .keys
-            .iter()
-            .filter(|key| key.description.group == group)
-            .count();
+        let before = self.keys.iter().filter(|key| key.description.group == group).count();
         let order = u32::try_from(before + 1).unwrap_or(u32::MAX);
         self = self.last(|key| {
             key.description.group = group.to_owned();
@@ -154,17 +150,13 @@ impl ConfigDef {
     /// Values to suggest.
     #[must_use]
     pub fn recommended(self, values: &[&str]) -> Self {
-        self.last(|key| {
-            key.description.recommended = values.iter().map(|&value| value.to_owned()).collect()
-        })
+        self.last(|key| key.description.recommended = values.iter().map(|&value| value.to_owned()).collect())
     }
 
     /// Keys whose meaning depends on this one.
     #[must_use]
     pub fn dependents(self, keys: &[&str]) -> Self {
-        self.last(|key| {
-            key.description.dependents = keys.iter().map(|&name| name.to_owned()).collect()
-        })
+        self.last(|key| key.description.dependents = keys.iter().map(|&name| name.to_owned()).collect())
     }
 
     /// The text or list must not be empty.
@@ -188,8 +180,7 @@ impl ConfigDef {
     /// The value must be one of these, which are also suggested.
     #[must_use]
     pub fn one_of(self, values: &[&str]) -> Self {
-        self.recommended(values)
-            .last(|key| key.rules.push(Rule::OneOf))
+        self.recommended(values).last(|key| key.rules.push(Rule::OneOf))
     }
 
     /// The value must pass a check of your own, which says what is wrong.
@@ -207,24 +198,13 @@ impl ConfigDef {
 
     /// The keys as the host is told them.
     pub fn describe(&self) -> Vec<ConfigKey> {
-        self.keys
-            .iter()
-            .map(|key| key.description.clone())
-            .collect()
+        self.keys.iter().map(|key| key.description.clone()).collect()
     }
 
     /// Checks a configuration. Keys that are not defined are no problem: they may be the host's.
     pub fn problems(&self, config: &[(String, String)]) -> Vec<Problem> {
-        let configured = |name: &str| {
-            config
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.as_str())
-        };
-        self.keys
-            .iter()
-            .filter_map(|key| key.problem(configured(&key.description.name)))
-            .collect()
+        let configured = |name: &str| config.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        self.keys.iter().filter_map(|key| key.problem(configured(&key.description.name))).collect()
     }
 
     /// Checks a configuration and adds the defaults.
@@ -234,22 +214,14 @@ impl ConfigDef {
     pub fn parse(&self, config: Vec<(String, String)>) -> Result<Config> {
         let problems = self.problems(&config);
         if !problems.is_empty() {
-            let messages: Vec<String> = problems
-                .into_iter()
-                .map(|problem| problem.message)
-                .collect();
+            let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
             return Err(Error::invalid_config(messages.join("\n")));
         }
-        let defaults = self.keys.iter().filter_map(|key| {
-            key.description
-                .default
-                .clone()
-                .map(|default| (key.description.name.clone(), default))
-        });
-        Ok(Config::new(
-            TaskConfig::from_iter(config),
-            defaults.collect(),
-        ))
+        let defaults = self
+            .keys
+            .iter()
+            .filter_map(|key| key.description.default.clone().map(|default| (key.description.name.clone(), default)));
+        Ok(Config::new(TaskConfig::from_iter(config), defaults.collect()))
     }
 }
 
@@ -258,26 +230,16 @@ impl Key {
         let key = &self.description;
         let Some(text) = configured.or(key.default.as_deref()) else {
             return key.required.then(|| {
-                let message = format!(
-                    "Missing required configuration \"{}\" which has no default value.",
-                    key.name
-                );
+                let message = format!("Missing required configuration \"{}\" which has no default value.", key.name);
                 Problem::new(&key.name, message)
             });
         };
         let reason = values::check_type(key.value_type, text)
-            .and_then(|()| {
-                self.rules
-                    .iter()
-                    .try_for_each(|rule| self.follows(rule, text))
-            })
+            .and_then(|()| self.rules.iter().try_for_each(|rule| self.follows(rule, text)))
             .err()?;
         let shown = match key.value_type {
             ValueType::Password => "[hidden]".to_owned(),
-            ValueType::List => format!(
-                "[{}]",
-                values::split_list(text).collect::<Vec<_>>().join(", ")
-            ),
+            ValueType::List => format!("[{}]", values::split_list(text).collect::<Vec<_>>().join(", ")),
             _ => text.trim().to_owned(),
         };
         Some(Problem::invalid(&key.name, &shown, &reason))
@@ -288,29 +250,12 @@ impl Key {
         let is_list = self.description.value_type == ValueType::List;
         let number = || text.trim().parse::<f64>().unwrap_or(f64::NAN);
         match rule {
-            Rule::NotEmpty if is_list && values::split_list(text).next().is_none() => {
-                Err("Empty list".to_owned())
-            }
-            Rule::NotEmpty if !is_list && text.trim().is_empty() => {
-                Err("String must be non-empty".to_owned())
-            }
-            Rule::AtLeast(minimum) if number() < *minimum as f64 => {
-                Err(format!("Value must be at least {minimum}"))
-            }
-            Rule::AtMost(maximum) if number() > *maximum as f64 => {
-                Err(format!("Value must be no more than {maximum}"))
-            }
-            Rule::OneOf
-                if !self
-                    .description
-                    .recommended
-                    .iter()
-                    .any(|value| value == text.trim()) =>
-            {
-                Err(format!(
-                    "String must be one of: {}",
-                    self.description.recommended.join(", ")
-                ))
+            Rule::NotEmpty if is_list && values::split_list(text).next().is_none() => Err("Empty list".to_owned()),
+            Rule::NotEmpty if !is_list && text.trim().is_empty() => Err("String must be non-empty".to_owned()),
+            Rule::AtLeast(minimum) if number() < *minimum as f64 => Err(format!("Value must be at least {minimum}")),
+            Rule::AtMost(maximum) if number() > *maximum as f64 => Err(format!("Value must be no more than {maximum}")),
+            Rule::OneOf if !self.description.recommended.iter().any(|value| value == text.trim()) => {
+                Err(format!("String must be one of: {}", self.description.recommended.join(", ")))
             }
             Rule::Custom(check) => check(text),
             _ => Ok(()),

@@ -21,17 +21,11 @@ pub struct Problem {
 impl Problem {
     /// A problem with a key, in words of your own.
     pub fn new(key: &str, message: impl Into<String>) -> Self {
-        Self {
-            key: key.to_owned(),
-            message: message.into(),
-        }
+        Self { key: key.to_owned(), message: message.into() }
     }
 
     /// A problem with a key's value, in the words of Kafka's ConfigException. `value` must not be a secret.
     pub fn invalid(key: &str, value: &str, reason: &str) -> Self {
-        Self::new(
-            key,
-            format!("Invalid value {value} for configuration {key}: {reason}"),
-        )
+        Self::new(key, format!("Invalid value {value} for configuration {key}: {reason}"))
     }
 }

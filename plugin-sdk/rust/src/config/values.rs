@@ -24,11 +24,8 @@ impl Config {
     /// # Errors
     /// [`Error::InvalidConfig`] if the key has no value, or none of this type.
     pub fn get<'a, T: FromConfig<'a>>(&'a self, key: &str) -> Result<T> {
-        self.find(key)?.ok_or_else(|| {
-            Error::invalid_config(format!(
-                "Missing required configuration \"{key}\" which has no default value."
-            ))
-        })
+        self.find(key)?
+            .ok_or_else(|| Error::invalid_config(format!("Missing required configuration \"{key}\" which has no default value.")))
     }
 
     /// The value of a key, if it has one.
@@ -41,10 +38,7 @@ impl Config {
         };
         match T::from_config(text) {
             Some(value) => Ok(Some(value)),
-            None => Err(Error::invalid_config(format!(
-                "Invalid value for configuration {key}: {}",
-                T::EXPECTED
-            ))),
+            None => Err(Error::invalid_config(format!("Invalid value for configuration {key}: {}", T::EXPECTED))),
         }
     }
 
@@ -57,9 +51,7 @@ impl Config {
 /// Shows the keys only: a value may be a secret.
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set()
-            .entries(self.deployed.0.keys().chain(self.defaults.keys()))
-            .finish()
+        f.debug_set().entries(self.deployed.0.keys().chain(self.defaults.keys())).finish()
     }
 }
 
@@ -149,7 +141,14 @@ numbers! {
     i64 "Not a number of type LONG";
     u32 "Not a number of type INT, or negative";
     u64 "Not a number of type LONG, or negative";
-    f64 "Not a number of type DOUBLE";
+}
+
+impl FromConfig<'_> for f64 {
+    const EXPECTED: &'static str = "Not a number of type DOUBLE";
+
+    fn from_config(text: &str) -> Option<Self> {
+        text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    }
 }
 
 impl FromConfig<'_> for Duration {
@@ -171,20 +170,14 @@ impl FromConfig<'_> for Vec<String> {
 /// The entries of a list: an empty text has none, and white space around commas does not count.
 pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
     let text = text.trim();
-    let entries = if text.is_empty() {
-        None
-    } else {
-        Some(text.split(',').map(str::trim))
-    };
+    let entries = if text.is_empty() { None } else { Some(text.split(',').map(str::trim)) };
     entries.into_iter().flatten()
 }
 
 /// Whether a text can be read as a key's type; if not, what it must be.
 pub fn check_type(value_type: ValueType, text: &str) -> Result<(), String> {
     fn check<T: for<'a> FromConfig<'a>>(text: &str) -> Result<(), String> {
-        T::from_config(text)
-            .map(|_| ())
-            .ok_or_else(|| T::EXPECTED.to_owned())
+        T::from_config(text).map(|_| ()).ok_or_else(|| T::EXPECTED.to_owned())
     }
     match value_type {
         ValueType::Boolean => check::<bool>(text),

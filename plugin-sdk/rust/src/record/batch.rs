@@ -23,9 +23,7 @@ impl Batch {
 
     /// A batch without records.
     pub fn empty() -> Self {
-        Self {
-            columns: empty_columns(),
-        }
+        Self { columns: empty_columns() }
     }
 
     /// The columns, as they cross the wall.
@@ -50,10 +48,7 @@ impl Batch {
 
     /// The records in order.
     pub fn iter(&self) -> Records<'_> {
-        Records {
-            columns: &self.columns,
-            next: Position::default(),
-        }
+        Records { columns: &self.columns, next: Position::default() }
     }
 }
 
@@ -85,15 +80,10 @@ pub(crate) struct Extent {
 
 impl Extent {
     pub fn at(columns: &wit::Batch, at: Position) -> Self {
-        let headers = columns
-            .header_counts
-            .get(at.index)
-            .map_or(0, |&count| count as usize);
+        let headers = columns.header_counts.get(at.index).map_or(0, |&count| count as usize);
         let header_bytes = match headers {
             0 => 0,
-            _ => (at.header..at.header + headers)
-                .filter_map(|header| length(&columns.header_lengths, header))
-                .sum(),
+            _ => (at.header..at.header + headers).filter_map(|header| length(&columns.header_lengths, header)).sum(),
         };
         Self {
             key: length(&columns.key_lengths, at.index),
@@ -111,19 +101,13 @@ impl Extent {
 impl Position {
     /// Where the next record begins.
     pub fn after(self, extent: &Extent) -> Self {
-        Self {
-            index: self.index + 1,
-            data: self.data + extent.bytes(),
-            header: self.header + extent.headers,
-        }
+        Self { index: self.index + 1, data: self.data + extent.bytes(), header: self.header + extent.headers }
     }
 }
 
 /// The length at an index; none for a null.
 pub(crate) fn length(column: &[i32], index: usize) -> Option<usize> {
-    column
-        .get(index)
-        .and_then(|&length| usize::try_from(length).ok())
+    column.get(index).and_then(|&length| usize::try_from(length).ok())
 }
 
 /// The schema-id at an index of a column that may be empty.
@@ -133,15 +117,8 @@ pub(crate) fn schema(column: &[u32], index: usize) -> SchemaId {
 
 /// The topic of a record.
 pub(crate) fn topic(columns: &wit::Batch, index: usize) -> &str {
-    let topic = columns
-        .topic_indexes
-        .get(index)
-        .copied()
-        .unwrap_or_default();
-    columns
-        .topics
-        .get(topic as usize)
-        .map_or("", String::as_str)
+    let topic = columns.topic_indexes.get(index).copied().unwrap_or_default();
+    columns.topics.get(topic as usize).map_or("", String::as_str)
 }
 
 /// Iterator over the records of a [`Batch`].
@@ -161,11 +138,7 @@ impl<'a> Iterator for Records<'a> {
         let at = self.next;
         let extent = Extent::at(self.columns, at);
         self.next = at.after(&extent);
-        Some(RecordView {
-            columns: self.columns,
-            at,
-            extent,
-        })
+        Some(RecordView { columns: self.columns, at, extent })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -197,20 +170,12 @@ impl<'a> RecordView<'a> {
 
     /// Its Kafka partition; None leaves the choice to the partitioner.
     pub fn partition(&self) -> Option<i32> {
-        self.columns
-            .partitions
-            .get(self.at.index)
-            .copied()
-            .filter(|&partition| partition >= 0)
+        self.columns.partitions.get(self.at.index).copied().filter(|&partition| partition >= 0)
     }
 
     /// Milliseconds since the epoch.
     pub fn timestamp(&self) -> Option<i64> {
-        self.columns
-            .timestamps
-            .get(self.at.index)
-            .copied()
-            .filter(|&timestamp| timestamp >= 0)
+        self.columns.timestamps.get(self.at.index).copied().filter(|&timestamp| timestamp >= 0)
     }
 
     /// Its Kafka offset, if it was read from Kafka.
@@ -221,20 +186,14 @@ impl<'a> RecordView<'a> {
     /// Its key.
     pub fn key(&self) -> Payload<'a> {
         let schema = schema(&self.columns.key_schemas, self.at.index);
-        Payload {
-            bytes: self.slice(self.at.data, self.extent.key),
-            schema,
-        }
+        Payload { bytes: self.slice(self.at.data, self.extent.key), schema }
     }
 
     /// Its value.
     pub fn value(&self) -> Payload<'a> {
         let start = self.at.data + self.extent.key.unwrap_or(0);
         let schema = schema(&self.columns.value_schemas, self.at.index);
-        Payload {
-            bytes: self.slice(start, self.extent.value),
-            schema,
-        }
+        Payload { bytes: self.slice(start, self.extent.value), schema }
     }
 
     /// Its headers in order; a name may come more than once.
@@ -243,12 +202,7 @@ impl<'a> RecordView<'a> {
     }
 
     fn slice(&self, start: usize, length: Option<usize>) -> Option<&'a [u8]> {
-        length.map(|length| {
-            self.columns
-                .data
-                .get(start..start + length)
-                .unwrap_or_default()
-        })
+        length.map(|length| self.columns.data.get(start..start + length).unwrap_or_default())
     }
 }
 
@@ -300,12 +254,7 @@ pub struct Headers<'a> {
 impl<'a> Headers<'a> {
     pub(crate) fn new(columns: &'a wit::Batch, at: Position, extent: &Extent) -> Self {
         let data = at.data + extent.key.unwrap_or(0) + extent.value.unwrap_or(0);
-        Self {
-            columns,
-            next: at.header,
-            end: at.header + extent.headers,
-            data,
-        }
+        Self { columns, next: at.header, end: at.header + extent.headers, data }
     }
 }
 
@@ -318,27 +267,15 @@ impl<'a> Iterator for Headers<'a> {
         }
         let index = self.next;
         self.next += 1;
-        let name = self
-            .columns
-            .header_name_indexes
-            .get(index)
-            .copied()
-            .unwrap_or_default();
+        let name = self.columns.header_name_indexes.get(index).copied().unwrap_or_default();
         let bytes = length(&self.columns.header_lengths, index).map(|length| {
             let start = self.data;
             self.data += length;
             self.columns.data.get(start..self.data).unwrap_or_default()
         });
         Some(Header {
-            name: self
-                .columns
-                .header_names
-                .get(name as usize)
-                .map_or("", String::as_str),
-            value: Payload {
-                bytes,
-                schema: schema(&self.columns.header_schemas, index),
-            },
+            name: self.columns.header_names.get(name as usize).map_or("", String::as_str),
+            value: Payload { bytes, schema: schema(&self.columns.header_schemas, index) },
         })
     }
 }
@@ -367,11 +304,7 @@ pub(crate) fn empty_columns() -> wit::Batch {
 /// The rules of `wit/0.1.0/records.wit`.
 fn check(columns: &wit::Batch) -> Result<(), String> {
     let count = columns.count as usize;
-    let headers: usize = columns
-        .header_counts
-        .iter()
-        .map(|&count| count as usize)
-        .sum();
+    let headers: usize = columns.header_counts.iter().map(|&count| count as usize).sum();
     let lengths = [
         ("key-lengths", columns.key_lengths.len(), count),
         ("value-lengths", columns.value_lengths.len(), count),
@@ -389,10 +322,9 @@ fn check(columns: &wit::Batch) -> Result<(), String> {
             return Err(format!("{name} has {length} entries, not {expected}"));
         }
     }
-    for (name, length) in [
-        ("header-name-indexes", columns.header_name_indexes.len()),
-        ("header-lengths", columns.header_lengths.len()),
-    ] {
+    for (name, length) in
+        [("header-name-indexes", columns.header_name_indexes.len()), ("header-lengths", columns.header_lengths.len())]
+    {
         if length != headers {
             return Err(format!("{name} has {length} entries, not {headers}"));
         }
@@ -400,26 +332,14 @@ fn check(columns: &wit::Batch) -> Result<(), String> {
     if count > 0 && columns.topics.is_empty() {
         return Err("it has records but no topic".to_owned());
     }
-    if columns
-        .topic_indexes
-        .iter()
-        .any(|&topic| topic as usize >= columns.topics.len())
-    {
+    if columns.topic_indexes.iter().any(|&topic| topic as usize >= columns.topics.len()) {
         return Err("a topic index points outside the topics".to_owned());
     }
-    if columns
-        .header_name_indexes
-        .iter()
-        .any(|&name| name as usize >= columns.header_names.len())
-    {
+    if columns.header_name_indexes.iter().any(|&name| name as usize >= columns.header_names.len()) {
         return Err("a header name index points outside the header names".to_owned());
     }
     let mut bytes = 0_usize;
-    for column in [
-        &columns.key_lengths,
-        &columns.value_lengths,
-        &columns.header_lengths,
-    ] {
+    for column in [&columns.key_lengths, &columns.value_lengths, &columns.header_lengths] {
         for &length in column {
             match usize::try_from(length) {
                 Ok(length) => bytes = bytes.saturating_add(length),
@@ -429,10 +349,7 @@ fn check(columns: &wit::Batch) -> Result<(), String> {
         }
     }
     if bytes != columns.data.len() {
-        return Err(format!(
-            "its lengths add up to {bytes} bytes, but it has {}",
-            columns.data.len()
-        ));
+        return Err(format!("its lengths add up to {bytes} bytes, but it has {}", columns.data.len()));
     }
     Ok(())
 }

@@ -21,14 +21,7 @@ pub struct NewRecord<'a> {
 impl<'a> NewRecord<'a> {
     /// A record with nothing but a topic: its key and value are null.
     pub fn new(topic: &'a str) -> Self {
-        Self {
-            topic,
-            partition: -1,
-            timestamp: -1,
-            key: Payload::NULL,
-            value: Payload::NULL,
-            headers: &[],
-        }
+        Self { topic, partition: -1, timestamp: -1, key: Payload::NULL, value: Payload::NULL, headers: &[] }
     }
 
     /// Sets the Kafka partition, instead of leaving it to the partitioner.
@@ -43,18 +36,12 @@ impl<'a> NewRecord<'a> {
 
     /// Sets the key.
     pub fn key(self, key: impl Into<Payload<'a>>) -> Self {
-        Self {
-            key: key.into(),
-            ..self
-        }
+        Self { key: key.into(), ..self }
     }
 
     /// Sets the value.
     pub fn value(self, value: impl Into<Payload<'a>>) -> Self {
-        Self {
-            value: value.into(),
-            ..self
-        }
+        Self { value: value.into(), ..self }
     }
 
     /// Sets the headers.
@@ -85,11 +72,7 @@ impl BatchBuilder {
         columns.data.reserve(bytes);
         columns.value_lengths.reserve(records);
         columns.value_schemas.reserve(records);
-        Self {
-            columns,
-            last_topic: 0,
-            last_header: 0,
-        }
+        Self { columns, last_topic: 0, last_header: 0 }
     }
 
     /// Number of records.
@@ -125,11 +108,7 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// [`Error::Fatal`] if the value cannot be written as JSON.
-    pub fn push_json<T: Serialize + ?Sized>(
-        &mut self,
-        record: &NewRecord<'_>,
-        value: &T,
-    ) -> Result<()> {
+    pub fn push_json<T: Serialize + ?Sized>(&mut self, record: &NewRecord<'_>, value: &T) -> Result<()> {
         self.push_structured(record, SchemaId::JSON, value)
     }
 
@@ -137,12 +116,7 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// [`Error::Fatal`] if the value cannot be written as JSON.
-    pub fn push_structured<T: Serialize + ?Sized>(
-        &mut self,
-        record: &NewRecord<'_>,
-        schema: SchemaId,
-        value: &T,
-    ) -> Result<()> {
+    pub fn push_structured<T: Serialize + ?Sized>(&mut self, record: &NewRecord<'_>, schema: SchemaId, value: &T) -> Result<()> {
         let mut outcome = Ok(());
         self.push_parts(record, schema, |data| {
             outcome = serde_json::to_writer(data, value);
@@ -152,46 +126,25 @@ impl BatchBuilder {
     }
 
     /// `write` appends the value to the data and tells whether it is not null.
-    fn push_parts(
-        &mut self,
-        record: &NewRecord<'_>,
-        schema: SchemaId,
-        write: impl FnOnce(&mut Vec<u8>) -> bool,
-    ) {
+    fn push_parts(&mut self, record: &NewRecord<'_>, schema: SchemaId, write: impl FnOnce(&mut Vec<u8>) -> bool) {
         let index = self.len();
         let topic = intern(&mut self.columns.topics, &mut self.last_topic, record.topic);
         let columns = &mut self.columns;
         set(&mut columns.topic_indexes, index, topic, 0);
         set(&mut columns.partitions, index, record.partition, -1);
         set(&mut columns.timestamps, index, record.timestamp, -1);
-        set(
-            &mut columns.key_lengths,
-            index,
-            push_bytes(&mut columns.data, record.key.bytes),
-            -1,
-        );
+        set(&mut columns.key_lengths, index, push_bytes(&mut columns.data, record.key.bytes), -1);
         set(&mut columns.key_schemas, index, record.key.schema.0, 0);
         let start = columns.data.len();
-        let length = if write(&mut columns.data) {
-            length(columns.data.len() - start)
-        } else {
-            -1
-        };
+        let length = if write(&mut columns.data) { length(columns.data.len() - start) } else { -1 };
         set(&mut columns.value_lengths, index, length, -1);
         set(&mut columns.value_schemas, index, schema.0, 0);
-        set(
-            &mut columns.header_counts,
-            index,
-            u32::try_from(record.headers.len()).unwrap_or(u32::MAX),
-            0,
-        );
+        set(&mut columns.header_counts, index, u32::try_from(record.headers.len()).unwrap_or(u32::MAX), 0);
         for (name, value) in record.headers {
             let header = columns.header_lengths.len();
             let name = intern(&mut columns.header_names, &mut self.last_header, name);
             columns.header_name_indexes.push(name);
-            columns
-                .header_lengths
-                .push(push_bytes(&mut columns.data, value.bytes));
+            columns.header_lengths.push(push_bytes(&mut columns.data, value.bytes));
             set(&mut columns.header_schemas, header, value.schema.0, 0);
         }
         columns.count += 1;
@@ -235,13 +188,10 @@ fn push_bytes(data: &mut Vec<u8>, bytes: Option<&[u8]>) -> i32 {
 /// The place of a name in a list of distinct names. `last` is where it probably is.
 pub(crate) fn intern(names: &mut Vec<String>, last: &mut usize, name: &str) -> u32 {
     if names.get(*last).is_none_or(|known| known != name) {
-        *last = names
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or_else(|| {
-                names.push(name.to_owned());
-                names.len() - 1
-            });
+        *last = names.iter().position(|known| known == name).unwrap_or_else(|| {
+            names.push(name.to_owned());
+            names.len() - 1
+        });
     }
     u32::try_from(*last).unwrap_or(u32::MAX)
 }

@@ -51,41 +51,26 @@ pub struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// A null without a schema.
-    pub const NULL: Self = Self {
-        bytes: None,
-        schema: SchemaId::BYTES,
-    };
+    pub const NULL: Self = Self { bytes: None, schema: SchemaId::BYTES };
 
     /// Opaque bytes.
     pub fn bytes(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes: Some(bytes),
-            schema: SchemaId::BYTES,
-        }
+        Self { bytes: Some(bytes), schema: SchemaId::BYTES }
     }
 
     /// UTF-8 text.
     pub fn text(text: &'a str) -> Self {
-        Self {
-            bytes: Some(text.as_bytes()),
-            schema: SchemaId::TEXT,
-        }
+        Self { bytes: Some(text.as_bytes()), schema: SchemaId::TEXT }
     }
 
     /// JSON text without a schema.
     pub fn json(json: &'a str) -> Self {
-        Self {
-            bytes: Some(json.as_bytes()),
-            schema: SchemaId::JSON,
-        }
+        Self { bytes: Some(json.as_bytes()), schema: SchemaId::JSON }
     }
 
     /// JSON text that follows a schema (see [`crate::schema::put`]).
     pub fn with_schema(json: &'a str, schema: SchemaId) -> Self {
-        Self {
-            bytes: Some(json.as_bytes()),
-            schema,
-        }
+        Self { bytes: Some(json.as_bytes()), schema }
     }
 
     /// Whether there is nothing, not even an empty text.

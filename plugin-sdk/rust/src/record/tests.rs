@@ -19,71 +19,46 @@ pub(crate) struct Owned {
 }
 
 pub(crate) fn payload((bytes, schema): &OwnedPayload) -> Payload<'_> {
-    Payload {
-        bytes: bytes.as_deref(),
-        schema: SchemaId(*schema),
-    }
+    Payload { bytes: bytes.as_deref(), schema: SchemaId(*schema) }
 }
 
 fn any_payload() -> impl Strategy<Value = OwnedPayload> {
-    (
-        option::of(vec(any::<u8>(), 0..20)),
-        prop_oneof![Just(0), Just(1), Just(2), Just(16)],
-    )
+    (option::of(vec(any::<u8>(), 0..20)), prop_oneof![Just(0), Just(1), Just(2), Just(16)])
 }
 
 fn any_record() -> impl Strategy<Value = Owned> {
     let header = ("[ab]", any_payload());
-    (
-        "[ab]",
-        -1..3,
-        -1_i64..3,
-        any_payload(),
-        any_payload(),
-        vec(header, 0..3),
-    )
-        .prop_map(|(topic, partition, timestamp, key, value, headers)| Owned {
-            topic,
-            partition,
-            timestamp,
-            key,
-            value,
-            headers,
-        })
+    ("[ab]", -1..3, -1_i64..3, any_payload(), any_payload(), vec(header, 0..3))
+        .prop_map(|(topic, partition, timestamp, key, value, headers)| Owned { topic, partition, timestamp, key, value, headers })
 }
 
 /// Batches in which some columns are needed and some are not.
 pub(crate) fn any_records() -> impl Strategy<Value = Vec<Owned>> {
     let mask = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (vec(any_record(), 0..12), mask).prop_map(
-        |(mut records, (keys, headers, partitions, timestamps))| {
-            for record in &mut records {
-                if !keys {
-                    record.key = (None, 0);
-                }
-                if !headers {
-                    record.headers.clear();
-                }
-                if !partitions {
-                    record.partition = -1;
-                }
-                if !timestamps {
-                    record.timestamp = -1;
-                }
+    (vec(any_record(), 0..12), mask).prop_map(|(mut records, (keys, headers, partitions, timestamps))| {
+        for record in &mut records {
+            if !keys {
+                record.key = (None, 0);
             }
-            records
-        },
-    )
+            if !headers {
+                record.headers.clear();
+            }
+            if !partitions {
+                record.partition = -1;
+            }
+            if !timestamps {
+                record.timestamp = -1;
+            }
+        }
+        records
+    })
 }
 
 pub(crate) fn build(records: &[Owned]) -> Batch {
     let mut builder = BatchBuilder::default();
     for record in records {
-        let headers: Vec<(&str, Payload<'_>)> = record
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), payload(value)))
-            .collect();
+        let headers: Vec<(&str, Payload<'_>)> =
+            record.headers.iter().map(|(name, value)| (name.as_str(), payload(value))).collect();
         builder.push(
             &NewRecord::new(&record.topic)
                 .partition(record.partition)
@@ -171,31 +146,13 @@ fn says_what_is_wrong_with_a_batch() {
         let error = Batch::new(columns).unwrap_err();
         assert_eq!(error.to_string(), format!("malformed batch: {expected}"));
     }
-    check(
-        |columns| columns.offsets = vec![1, 2],
-        "offsets has 2 entries, not 1",
-    );
-    check(
-        |columns| columns.header_lengths.clear(),
-        "header-lengths has 0 entries, not 1",
-    );
-    check(
-        |columns| columns.topics.clear(),
-        "it has records but no topic",
-    );
-    check(
-        |columns| columns.topic_indexes = vec![1],
-        "a topic index points outside the topics",
-    );
-    check(
-        |columns| columns.header_names.clear(),
-        "a header name index points outside the header names",
-    );
+    check(|columns| columns.offsets = vec![1, 2], "offsets has 2 entries, not 1");
+    check(|columns| columns.header_lengths.clear(), "header-lengths has 0 entries, not 1");
+    check(|columns| columns.topics.clear(), "it has records but no topic");
+    check(|columns| columns.topic_indexes = vec![1], "a topic index points outside the topics");
+    check(|columns| columns.header_names.clear(), "a header name index points outside the header names");
     check(|columns| columns.key_lengths = vec![-2], "a length is -2");
-    check(
-        |columns| columns.data.push(0),
-        "its lengths add up to 3 bytes, but it has 4",
-    );
+    check(|columns| columns.data.push(0), "its lengths add up to 3 bytes, but it has 4");
 }
 
 #[test]
@@ -214,24 +171,11 @@ fn is_full_at_its_limits() {
 #[test]
 fn writes_json_straight_into_the_batch() {
     let mut builder = BatchBuilder::default();
-    builder
-        .push_json(
-            &NewRecord::new("t").key("k"),
-            &serde_json::json!({"a": [1]}),
-        )
-        .unwrap();
-    builder
-        .push_structured(&NewRecord::new("t"), SchemaId(16), "x")
-        .unwrap();
+    builder.push_json(&NewRecord::new("t").key("k"), &serde_json::json!({"a": [1]})).unwrap();
+    builder.push_structured(&NewRecord::new("t"), SchemaId(16), "x").unwrap();
     let batch = builder.finish().unwrap();
-    let values: Vec<_> = batch
-        .iter()
-        .map(|record| (record.value().as_str().unwrap(), record.value().schema))
-        .collect();
-    assert_eq!(
-        values,
-        [(r#"{"a":[1]}"#, SchemaId::JSON), (r#""x""#, SchemaId(16))]
-    );
+    let values: Vec<_> = batch.iter().map(|record| (record.value().as_str().unwrap(), record.value().schema)).collect();
+    assert_eq!(values, [(r#"{"a":[1]}"#, SchemaId::JSON), (r#""x""#, SchemaId(16))]);
 }
 
 #[test]
@@ -240,12 +184,7 @@ fn payloads_read_as_types_that_borrow() {
     struct Person<'a> {
         name: &'a str,
     }
-    assert_eq!(
-        Payload::json(r#"{"name":"Ada","x":1}"#)
-            .parse::<Person<'_>>()
-            .unwrap(),
-        Person { name: "Ada" }
-    );
+    assert_eq!(Payload::json(r#"{"name":"Ada","x":1}"#).parse::<Person<'_>>().unwrap(), Person { name: "Ada" });
     assert_eq!(Payload::NULL.parse::<Option<Person<'_>>>().unwrap(), None);
     assert!(Payload::json("{").parse::<Person<'_>>().is_err());
 }

@@ -17,9 +17,7 @@ pub struct SchemaCache<T> {
 
 impl<T> Default for SchemaCache<T> {
     fn default() -> Self {
-        Self {
-            entries: Vec::with_capacity(CAPACITY),
-        }
+        Self { entries: Vec::with_capacity(CAPACITY) }
     }
 }
 
@@ -28,11 +26,7 @@ impl<T> SchemaCache<T> {
     ///
     /// # Errors
     /// Those of `make`; nothing is kept then.
-    pub fn get_or_insert_with(
-        &mut self,
-        id: SchemaId,
-        make: impl FnOnce() -> Result<T>,
-    ) -> Result<Rc<T>> {
+    pub fn get_or_insert_with(&mut self, id: SchemaId, make: impl FnOnce() -> Result<T>) -> Result<Rc<T>> {
         if let Some(place) = self.entries.iter().rposition(|(known, _)| *known == id) {
             let entry = self.entries.remove(place);
             let found = Rc::clone(&entry.1);

@@ -11,10 +11,7 @@ pub fn read(text: &str) -> Result<Schema, String> {
 
 fn schema(value: &Value) -> Result<Schema, String> {
     let members = value.as_object().ok_or("a schema is a JSON object")?;
-    let kind = match text(members, "type")?
-        .ok_or("Schema must contain 'type' field")?
-        .as_str()
-    {
+    let kind = match text(members, "type")?.ok_or("Schema must contain 'type' field")?.as_str() {
         "boolean" => Kind::Boolean,
         "int8" => Kind::Int8,
         "int16" => Kind::Int16,
@@ -25,51 +22,27 @@ fn schema(value: &Value) -> Result<Schema, String> {
         "string" => Kind::String,
         "bytes" => Kind::Bytes,
         "array" => Kind::Array(Box::new(schema(member(members, "items")?)?)),
-        "map" => Kind::Map(
-            Box::new(schema(member(members, "keys")?)?),
-            Box::new(schema(member(members, "values")?)?),
-        ),
+        "map" => Kind::Map(Box::new(schema(member(members, "keys")?)?), Box::new(schema(member(members, "values")?)?)),
         "struct" => {
-            let fields = member(members, "fields")?
-                .as_array()
-                .ok_or("'fields' is not a list")?;
+            let fields = member(members, "fields")?.as_array().ok_or("'fields' is not a list")?;
             Kind::Struct(fields.iter().map(field).collect::<Result<_, _>>()?)
         }
         unknown => return Err(format!("Unknown schema type: {unknown}")),
     };
     Ok(Schema {
         kind,
-        optional: members
-            .get("optional")
-            .and_then(Value::as_bool)
-            .unwrap_or(false),
+        optional: members.get("optional").and_then(Value::as_bool).unwrap_or(false),
         name: text(members, "name")?,
-        version: members
-            .get("version")
-            .and_then(Value::as_i64)
-            .and_then(|version| version.try_into().ok()),
+        version: members.get("version").and_then(Value::as_i64).and_then(|version| version.try_into().ok()),
         doc: text(members, "doc")?,
-        parameters: members
-            .get("parameters")
-            .filter(|value| !value.is_null())
-            .map(parameters)
-            .transpose()?,
-        default: members
-            .get("default")
-            .filter(|value| !value.is_null())
-            .cloned(),
+        parameters: members.get("parameters").filter(|value| !value.is_null()).map(parameters).transpose()?,
+        default: members.get("default").filter(|value| !value.is_null()).cloned(),
     })
 }
 
 fn field(value: &Value) -> Result<Field, String> {
-    let name = value
-        .get("field")
-        .and_then(Value::as_str)
-        .ok_or("a field of a struct has no 'field' name")?;
-    Ok(Field {
-        name: name.to_owned(),
-        schema: schema(value)?,
-    })
+    let name = value.get("field").and_then(Value::as_str).ok_or("a field of a struct has no 'field' name")?;
+    Ok(Field { name: name.to_owned(), schema: schema(value)? })
 }
 
 fn parameters(value: &Value) -> Result<Vec<(String, String)>, String> {
@@ -82,9 +55,7 @@ fn parameters(value: &Value) -> Result<Vec<(String, String)>, String> {
 }
 
 fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Result<&'a Value, String> {
-    members
-        .get(name)
-        .ok_or_else(|| format!("'{name}' is missing"))
+    members.get(name).ok_or_else(|| format!("'{name}' is missing"))
 }
 
 fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
@@ -137,13 +108,7 @@ pub fn write(schema: &Schema) -> Value {
         put("doc", json!(doc));
     }
     if let Some(parameters) = &schema.parameters {
-        put(
-            "parameters",
-            parameters
-                .iter()
-                .map(|(name, value)| (name.clone(), json!(value)))
-                .collect(),
-        );
+        put("parameters", parameters.iter().map(|(name, value)| (name.clone(), json!(value))).collect());
     }
     if let Some(default) = &schema.default {
         put("default", default.clone());
@@ -184,14 +149,8 @@ mod tests {
             ("{}", "Schema must contain 'type' field"),
             (r#"{"type":"uint8"}"#, "Unknown schema type: uint8"),
             (r#"{"type":"array"}"#, "'items' is missing"),
-            (
-                r#"{"type":"struct","fields":[{"type":"int8"}]}"#,
-                "a field of a struct has no 'field' name",
-            ),
-            (
-                r#"{"type":"int8","parameters":{"a":1}}"#,
-                "a parameter is not a string",
-            ),
+            (r#"{"type":"struct","fields":[{"type":"int8"}]}"#, "a field of a struct has no 'field' name"),
+            (r#"{"type":"int8","parameters":{"a":1}}"#, "a parameter is not a string"),
             (r#"{"type":"int8","name":1}"#, "'name' is not a string"),
         ] {
             assert_eq!(read(text), Err(expected.to_owned()), "{text}");

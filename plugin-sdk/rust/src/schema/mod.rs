@@ -86,15 +86,7 @@ pub struct Field {
 impl Schema {
     /// A required schema of a kind, with nothing else set.
     pub fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            optional: false,
-            name: None,
-            version: None,
-            doc: None,
-            parameters: None,
-            default: None,
-        }
+        Self { kind, optional: false, name: None, version: None, doc: None, parameters: None, default: None }
     }
 
     /// A struct without fields.
@@ -104,38 +96,26 @@ impl Schema {
 
     /// The logical type Timestamp.
     pub fn timestamp() -> Self {
-        Self {
-            version: Some(1),
-            ..Self::new(Kind::Int64).named(logical::TIMESTAMP)
-        }
+        Self { version: Some(1), ..Self::new(Kind::Int64).named(logical::TIMESTAMP) }
     }
 
     /// The same, but null is allowed.
     #[must_use]
     pub fn optional(self) -> Self {
-        Self {
-            optional: true,
-            ..self
-        }
+        Self { optional: true, ..self }
     }
 
     /// The same under a name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            ..self
-        }
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     /// A struct with one more field; any other schema stays as it is.
     #[must_use]
     pub fn field(mut self, name: &str, schema: Schema) -> Self {
         if let Kind::Struct(fields) = &mut self.kind {
-            fields.push(Field {
-                name: name.to_owned(),
-                schema,
-            });
+            fields.push(Field { name: name.to_owned(), schema });
         }
         self
     }
@@ -183,9 +163,8 @@ thread_local! {
 pub fn get(id: SchemaId) -> Result<Rc<Schema>> {
     SCHEMAS.with_borrow_mut(|schemas| {
         schemas.get_or_insert_with(id, || {
-            let text = host::schema(id.0).ok_or_else(|| {
-                Error::fatal(format!("the host knows no schema with the id {}", id.0))
-            })?;
+            let text =
+                host::schema(id.0).ok_or_else(|| Error::fatal(format!("the host knows no schema with the id {}", id.0)))?;
             Schema::from_json(&text)
         })
     })

@@ -41,9 +41,7 @@ thread_local! {
 /// If the partition is not JSON.
 #[allow(clippy::panic)] // For tests.
 pub fn store_offset(partition: &str, offset: &str) {
-    let Ok(partition) = serde_json::from_str::<Value>(partition) else {
-        panic!("not JSON: {partition}")
-    };
+    let Ok(partition) = serde_json::from_str::<Value>(partition) else { panic!("not JSON: {partition}") };
     HOST.with_borrow_mut(|host| {
         host.offsets.retain(|(known, _)| *known != partition);
         host.offsets.push((partition, offset.to_owned()));
@@ -83,14 +81,10 @@ pub(crate) fn schema(id: u32) -> Option<String> {
 pub(crate) fn put_schema(schema: &str) -> Result<u32, String> {
     serde_json::from_str::<Value>(schema).map_err(|error| error.to_string())?;
     HOST.with_borrow_mut(|host| {
-        let place = host
-            .schemas
-            .iter()
-            .position(|known| known == schema)
-            .unwrap_or_else(|| {
-                host.schemas.push(schema.to_owned());
-                host.schemas.len() - 1
-            });
+        let place = host.schemas.iter().position(|known| known == schema).unwrap_or_else(|| {
+            host.schemas.push(schema.to_owned());
+            host.schemas.len() - 1
+        });
         u32::try_from(place + FIRST_SCHEMA).map_err(|error| error.to_string())
     })
 }
@@ -100,27 +94,15 @@ fn request(requests: impl IntoIterator<Item = SinkRequest>) {
 }
 
 pub(crate) fn rewind(offsets: &[TopicOffset]) {
-    request(
-        offsets
-            .iter()
-            .map(|at| SinkRequest::Rewind(at.topic.clone(), at.partition, at.offset)),
-    );
+    request(offsets.iter().map(|at| SinkRequest::Rewind(at.topic.clone(), at.partition, at.offset)));
 }
 
 pub(crate) fn pause(partitions: &[TopicPartition]) {
-    request(
-        partitions
-            .iter()
-            .map(|at| SinkRequest::Pause(at.topic.clone(), at.partition)),
-    );
+    request(partitions.iter().map(|at| SinkRequest::Pause(at.topic.clone(), at.partition)));
 }
 
 pub(crate) fn resume(partitions: &[TopicPartition]) {
-    request(
-        partitions
-            .iter()
-            .map(|at| SinkRequest::Resume(at.topic.clone(), at.partition)),
-    );
+    request(partitions.iter().map(|at| SinkRequest::Resume(at.topic.clone(), at.partition)));
 }
 
 pub(crate) fn request_commit() {

@@ -16,10 +16,7 @@ use crate::transform::{Chain, Predicate, PredicateClass, Transform, TransformCla
 
 /// A configuration from keys and values.
 pub fn config(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// What a component says about itself: `manifest::<HawserComponent>()`.
@@ -29,20 +26,14 @@ pub fn manifest<T: Component>() -> wit::plugin::Manifest {
 
 /// The problems that a class finds in a configuration.
 pub fn problems<T: Class>(pairs: &[(&str, &str)]) -> Vec<String> {
-    class::problems::<T>(&config(pairs))
-        .into_iter()
-        .map(|problem| problem.message)
-        .collect()
+    class::problems::<T>(&config(pairs)).into_iter().map(|problem| problem.message).collect()
 }
 
 /// How a connector splits its work: the configurations of its tasks, by key.
 ///
 /// # Errors
 /// Those of the source, and [`Error::InvalidConfig`].
-pub fn source_tasks<T: Source + Class>(
-    pairs: &[(&str, &str)],
-    max_tasks: usize,
-) -> Result<Vec<Vec<(String, String)>>> {
+pub fn source_tasks<T: Source + Class>(pairs: &[(&str, &str)], max_tasks: usize) -> Result<Vec<Vec<(String, String)>>> {
     let tasks = T::task_configs(&class::parse::<T>(config(pairs))?, max_tasks)?;
     Ok(tasks.into_iter().map(|task| task.into_pairs()).collect())
 }
@@ -98,9 +89,7 @@ impl<T: Source + Class> SourceDriver<T> {
     /// # Errors
     /// Those of the source, and [`Error::InvalidConfig`].
     pub fn start_task(config: Vec<(String, String)>) -> Result<Self> {
-        Ok(Self {
-            source: T::start(&class::parse::<T>(config)?, SourceContext::new())?,
-        })
+        Ok(Self { source: T::start(&class::parse::<T>(config)?, SourceContext::new())? })
     }
 
     /// Polls, and checks what the host would check.
@@ -110,26 +99,14 @@ impl<T: Source + Class> SourceDriver<T> {
     pub fn poll(&mut self) -> Result<Poll> {
         let mut batch = SourceBatch::default();
         self.source.poll(&mut batch)?;
-        let wit::Polled {
-            records,
-            checkpoints,
-            idle_ms,
-        } = batch.finish()?;
+        let wit::Polled { records, checkpoints, idle_ms } = batch.finish()?;
         let records = Batch::new(records)?;
         if !checkpoints.is_sorted_by_key(|checkpoint| checkpoint.through)
-            || checkpoints
-                .last()
-                .is_some_and(|last| last.through as usize > records.len())
+            || checkpoints.last().is_some_and(|last| last.through as usize > records.len())
         {
-            return Err(Error::fatal(
-                "the checkpoints are out of order, or cover more than there is",
-            ));
+            return Err(Error::fatal("the checkpoints are out of order, or cover more than there is"));
         }
-        Ok(Poll {
-            records,
-            checkpoints,
-            idle_ms,
-        })
+        Ok(Poll { records, checkpoints, idle_ms })
     }
 
     /// Commits all that a poll brought: stores its checkpoints and tells the source.
@@ -157,13 +134,8 @@ impl<T: Sink + Class> SinkDriver<T> {
     /// Those of the sink, and [`Error::InvalidConfig`].
     pub fn start(pairs: &[(&str, &str)], partitions: &[(&str, u32)]) -> Result<Self> {
         let mut sink = T::start(&class::parse::<T>(config(pairs))?, SinkContext::new())?;
-        let partitions: Vec<TopicPartition> = partitions
-            .iter()
-            .map(|&(topic, partition)| TopicPartition {
-                topic: topic.to_owned(),
-                partition,
-            })
-            .collect();
+        let partitions: Vec<TopicPartition> =
+            partitions.iter().map(|&(topic, partition)| TopicPartition { topic: topic.to_owned(), partition }).collect();
         sink.open(&partitions)?;
         Ok(Self { sink })
     }
@@ -175,11 +147,7 @@ impl<T: Sink + Class> SinkDriver<T> {
     pub fn put(&mut self, batch: &Batch) -> Result<Vec<(u32, String)>> {
         let mut failures = Failures::default();
         self.sink.put(batch, &mut failures)?;
-        Ok(failures
-            .failures
-            .into_iter()
-            .map(|failure| (failure.index, failure.reason))
-            .collect())
+        Ok(failures.failures.into_iter().map(|failure| (failure.index, failure.reason)).collect())
     }
 
     /// Flushes one partition up to an offset; answers with the offset that may be committed.
@@ -187,11 +155,7 @@ impl<T: Sink + Class> SinkDriver<T> {
     /// # Errors
     /// Those of the sink.
     pub fn flush(&mut self, topic: &str, partition: u32, offset: u64) -> Result<Option<u64>> {
-        let committed = self.sink.flush(vec![TopicOffset {
-            topic: topic.to_owned(),
-            partition,
-            offset,
-        }])?;
+        let committed = self.sink.flush(vec![TopicOffset { topic: topic.to_owned(), partition, offset }])?;
         Ok(committed.first().map(|committed| committed.offset))
     }
 }
@@ -234,11 +198,7 @@ impl ChainBuilder {
             step.negate = negate;
         }
         let alias = format!("guard{}", self.guards.len());
-        self.guards.push(wit::Guard {
-            class: T::class().name,
-            alias,
-            config: config(pairs),
-        });
+        self.guards.push(wit::Guard { class: T::class().name, alias, config: config(pairs) });
         self
     }
 
@@ -261,9 +221,7 @@ impl ChainBuilder {
     /// # Errors
     /// Those of the steps, and [`Error::InvalidConfig`].
     pub fn start(self) -> Result<ChainDriver> {
-        Ok(ChainDriver {
-            chain: Chain::start(&self.transforms, &self.predicates, self.steps, &self.guards)?,
-        })
+        Ok(ChainDriver { chain: Chain::start(&self.transforms, &self.predicates, self.steps, &self.guards)? })
     }
 }
 
@@ -289,18 +247,11 @@ impl ChainDriver {
     /// # Errors
     /// Those of the steps that are no record's fault.
     pub fn apply(&mut self, batch: Batch) -> Result<Transformed> {
-        let wit::Transformed {
-            records,
-            origins,
-            failures,
-        } = self.chain.apply(batch)?;
+        let wit::Transformed { records, origins, failures } = self.chain.apply(batch)?;
         Ok(Transformed {
             records: Batch::new(records)?,
             origins,
-            failures: failures
-                .into_iter()
-                .map(|failure| (failure.index, failure.reason))
-                .collect(),
+            failures: failures.into_iter().map(|failure| (failure.index, failure.reason)).collect(),
         })
     }
 }

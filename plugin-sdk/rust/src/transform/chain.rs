@@ -4,9 +4,7 @@ use crate::bindings::wit;
 use crate::errors::{Error, Result};
 use crate::export::find;
 use crate::record::Batch;
-use crate::transform::{
-    Predicate, PredicateClass, Record, RecordError, Transform, TransformClass, Verdict,
-};
+use crate::transform::{Predicate, PredicateClass, Record, RecordError, Transform, TransformClass, Verdict};
 
 /// Steps that run in one call.
 pub struct Chain {
@@ -52,35 +50,22 @@ impl Chain {
                 None => None,
                 Some(place) => {
                     let guard = guards.get(place as usize).ok_or_else(|| {
-                        Error::invalid_config(format!(
-                            "the transform {} names predicate {place} of {}",
-                            step.alias,
-                            guards.len()
-                        ))
+                        Error::invalid_config(format!("the transform {} names predicate {place} of {}", step.alias, guards.len()))
                     })?;
-                    let predicate =
-                        start_predicate(predicates, &guard.class, guard.config.clone())?;
-                    Some(Guard {
-                        predicate,
-                        takes: !step.negate,
-                    })
+                    let predicate = start_predicate(predicates, &guard.class, guard.config.clone())?;
+                    Some(Guard { predicate, takes: !step.negate })
                 }
             };
             let action = match find(transforms, |class| &class.common, &step.class) {
                 Ok(class) => Action::Transform((class.start)(&(class.common.parse)(step.config)?)?),
                 Err(_) => {
                     let predicate = start_predicate(predicates, &step.class, step.config)?;
-                    Action::Select(Guard {
-                        predicate,
-                        takes: !step.negate,
-                    })
+                    Action::Select(Guard { predicate, takes: !step.negate })
                 }
             };
             Ok(Step { action, guard })
         });
-        Ok(Self {
-            steps: steps.collect::<Result<_>>()?,
-        })
+        Ok(Self { steps: steps.collect::<Result<_>>()? })
     }
 
     /// Takes a batch through the steps.
@@ -95,21 +80,14 @@ impl Chain {
                 Ok(Verdict::Keep) => record.keep(),
                 Ok(Verdict::Drop) => record.skip(),
                 Err(RecordError::Data(reason)) => {
-                    failures.push(wit::Failure {
-                        index: record.index(),
-                        reason,
-                    });
+                    failures.push(wit::Failure { index: record.index(), reason });
                     record.skip();
                 }
                 Err(RecordError::Task(error)) => return Err(error),
             }
         }
         let (records, origins) = record.finish();
-        Ok(wit::Transformed {
-            records,
-            origins,
-            failures,
-        })
+        Ok(wit::Transformed { records, origins, failures })
     }
 
     fn run(&mut self, record: &mut Record) -> Result<Verdict, RecordError> {
@@ -134,11 +112,7 @@ impl Chain {
     }
 }
 
-fn start_predicate(
-    predicates: &[PredicateClass],
-    class: &str,
-    config: Vec<(String, String)>,
-) -> Result<Box<dyn Predicate>> {
+fn start_predicate(predicates: &[PredicateClass], class: &str, config: Vec<(String, String)>) -> Result<Box<dyn Predicate>> {
     let class = find(predicates, |class| &class.common, class)?;
     (class.start)(&(class.common.parse)(config)?)
 }

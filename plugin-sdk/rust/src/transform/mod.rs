@@ -95,10 +95,7 @@ pub struct TransformClass {
 
 impl TransformClass {
     pub const fn of<T: Transform + Class>() -> Self {
-        Self {
-            common: ClassEntry::of::<T>(Kind::Transform),
-            start: |config| Ok(Box::new(T::start(config)?)),
-        }
+        Self { common: ClassEntry::of::<T>(Kind::Transform), start: |config| Ok(Box::new(T::start(config)?)) }
     }
 }
 
@@ -112,9 +109,6 @@ pub struct PredicateClass {
 
 impl PredicateClass {
     pub const fn of<T: Predicate + Class>() -> Self {
-        Self {
-            common: ClassEntry::of::<T>(Kind::Predicate),
-            start: |config| Ok(Box::new(T::start(config)?)),
-        }
+        Self { common: ClassEntry::of::<T>(Kind::Predicate), start: |config| Ok(Box::new(T::start(config)?)) }
     }
 }

@@ -33,9 +33,7 @@ impl Text {
             Place::Data => data,
             Place::Scratch => scratch,
         };
-        buffer
-            .get(self.start..self.start + self.length)
-            .unwrap_or_default()
+        buffer.get(self.start..self.start + self.length).unwrap_or_default()
     }
 }
 
@@ -121,12 +119,7 @@ impl Object<'_> {
 
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
-        self.members.iter().map(|member| {
-            (
-                self.text(member.name),
-                Json(member.value.of(self.data, self.scratch)),
-            )
-        })
+        self.members.iter().map(|member| (self.text(member.name), Json(member.value.of(self.data, self.scratch))))
     }
 
     /// The value of a member.
@@ -158,11 +151,7 @@ impl Object<'_> {
     ///
     /// # Errors
     /// If serde cannot; the member is as it was.
-    pub fn set<T: serde::Serialize + ?Sized>(
-        &mut self,
-        name: &str,
-        value: &T,
-    ) -> serde_json::Result<()> {
+    pub fn set<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) -> serde_json::Result<()> {
         let json = serde_json::to_string(value)?;
         self.set_raw(name, &json);
         Ok(())
@@ -172,11 +161,7 @@ impl Object<'_> {
     pub fn set_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.scratch.len();
         write(self.scratch);
-        let value = Text {
-            place: Place::Scratch,
-            start,
-            length: self.scratch.len() - start,
-        };
+        let value = Text { place: Place::Scratch, start, length: self.scratch.len() - start };
         *self.dirty = true;
         match self.position(name) {
             Some(place) => {
@@ -205,8 +190,7 @@ impl Object<'_> {
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let before = self.members.len();
         let (data, scratch) = (self.data, &*self.scratch);
-        self.members
-            .retain(|member| keep(text(member.name.of(data, scratch))));
+        self.members.retain(|member| keep(text(member.name.of(data, scratch))));
         *self.dirty |= self.members.len() != before;
     }
 
@@ -235,10 +219,7 @@ impl Object<'_> {
         if seen.len() < self.members.len() {
             let mut places: Vec<usize> = seen.into_values().collect();
             places.sort_unstable();
-            let kept = places
-                .iter()
-                .filter_map(|&place| self.members.get(place).copied())
-                .collect();
+            let kept = places.iter().filter_map(|&place| self.members.get(place).copied()).collect();
             *self.members = kept;
         }
     }
@@ -253,9 +234,7 @@ impl Object<'_> {
 }
 
 fn position(members: &[Member], data: &[u8], scratch: &[u8], name: &[u8]) -> Option<usize> {
-    members.iter().position(|member| {
-        member.name.length == name.len() && member.name.of(data, scratch) == name
-    })
+    members.iter().position(|member| member.name.length == name.len() && member.name.of(data, scratch) == name)
 }
 
 /// A name is text: it was cut out of JSON that serde_json has read.
@@ -266,11 +245,7 @@ fn text(bytes: &[u8]) -> &str {
 fn push(scratch: &mut Vec<u8>, text: &str) -> Text {
     let start = scratch.len();
     scratch.extend_from_slice(text.as_bytes());
-    Text {
-        place: Place::Scratch,
-        start,
-        length: text.len(),
-    }
+    Text { place: Place::Scratch, start, length: text.len() }
 }
 
 /// Appends a text as JSON, in quotes.
@@ -281,10 +256,7 @@ pub fn write_json_text(out: &mut Vec<u8>, text: &str) {
 fn write_name(out: &mut Vec<u8>, name: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    if name
-        .iter()
-        .all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
+    if name.iter().all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         out.extend_from_slice(name);
     } else {
         for &byte in name {
@@ -337,18 +309,9 @@ pub(super) fn read_object(
         }
     };
     let text = object.of(buffer, buffer);
-    let reader = Reader {
-        buffer,
-        place: object.place,
-        data,
-        scratch,
-        members,
-    };
+    let reader = Reader { buffer, place: object.place, data, scratch, members };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    (&mut deserializer)
-        .deserialize_map(reader)
-        .and_then(|()| deserializer.end())
-        .map_err(RecordError::from)
+    (&mut deserializer).deserialize_map(reader).and_then(|()| deserializer.end()).map_err(RecordError::from)
 }
 
 struct Reader<'a> {
@@ -363,11 +326,7 @@ impl Reader<'_> {
     /// Where a text that was borrowed from the buffer stands in it.
     fn borrowed(&self, text: &str) -> Text {
         let start = text.as_ptr().addr() - self.buffer.as_ptr().addr();
-        Text {
-            place: self.place,
-            start,
-            length: text.len(),
-        }
+        Text { place: self.place, start, length: text.len() }
     }
 }
 
@@ -387,10 +346,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
             } else {
                 if many.is_empty() {
                     for (place, member) in self.members.iter().enumerate() {
-                        many.insert(
-                            text(member.name.of(self.data, self.scratch)).to_owned(),
-                            place,
-                        );
+                        many.insert(text(member.name.of(self.data, self.scratch)).to_owned(), place);
                     }
                 }
                 let next = self.members.len();

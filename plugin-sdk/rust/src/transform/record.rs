@@ -61,22 +61,11 @@ struct HeaderSlot {
 
 impl Slot {
     fn new() -> Self {
-        Self {
-            text: None,
-            schema: SchemaId::BYTES,
-            changed: false,
-            parsed: false,
-            dirty: false,
-            members: Vec::new(),
-        }
+        Self { text: None, schema: SchemaId::BYTES, changed: false, parsed: false, dirty: false, members: Vec::new() }
     }
 
     fn load(&mut self, start: usize, length: Option<usize>, schema: SchemaId) {
-        self.text = length.map(|length| Text {
-            place: Place::Data,
-            start,
-            length,
-        });
+        self.text = length.map(|length| Text { place: Place::Data, start, length });
         self.schema = schema;
         self.changed = false;
         self.parsed = false;
@@ -135,17 +124,9 @@ impl Record {
         self.scratch.clear();
         self.headers_changed = false;
         let Position { index, data, .. } = self.at;
-        self.key.load(
-            data,
-            self.extent.key,
-            batch::schema(&self.columns.key_schemas, index),
-        );
+        self.key.load(data, self.extent.key, batch::schema(&self.columns.key_schemas, index));
         let data = data + self.extent.key.unwrap_or(0);
-        self.value.load(
-            data,
-            self.extent.value,
-            batch::schema(&self.columns.value_schemas, index),
-        );
+        self.value.load(data, self.extent.value, batch::schema(&self.columns.value_schemas, index));
         true
     }
 
@@ -162,53 +143,27 @@ impl Record {
     /// Sends it to another topic.
     pub fn set_topic(&mut self, topic: &str) {
         let topic = intern(&mut self.columns.topics, &mut self.last_topic, topic);
-        change(
-            &mut self.columns.topic_indexes,
-            self.columns.count,
-            self.at.index,
-            topic,
-            0,
-        );
+        change(&mut self.columns.topic_indexes, self.columns.count, self.at.index, topic, 0);
     }
 
     /// Its Kafka partition; None leaves the choice to the partitioner.
     pub fn partition(&self) -> Option<i32> {
-        self.columns
-            .partitions
-            .get(self.at.index)
-            .copied()
-            .filter(|&partition| partition >= 0)
+        self.columns.partitions.get(self.at.index).copied().filter(|&partition| partition >= 0)
     }
 
     /// Sets its Kafka partition, or leaves the choice to the partitioner.
     pub fn set_partition(&mut self, partition: Option<i32>) {
-        change(
-            &mut self.columns.partitions,
-            self.columns.count,
-            self.at.index,
-            partition.unwrap_or(-1),
-            -1,
-        );
+        change(&mut self.columns.partitions, self.columns.count, self.at.index, partition.unwrap_or(-1), -1);
     }
 
     /// Milliseconds since the epoch.
     pub fn timestamp(&self) -> Option<i64> {
-        self.columns
-            .timestamps
-            .get(self.at.index)
-            .copied()
-            .filter(|&timestamp| timestamp >= 0)
+        self.columns.timestamps.get(self.at.index).copied().filter(|&timestamp| timestamp >= 0)
     }
 
     /// Sets its timestamp in milliseconds since the epoch, or takes it away.
     pub fn set_timestamp(&mut self, timestamp: Option<i64>) {
-        change(
-            &mut self.columns.timestamps,
-            self.columns.count,
-            self.at.index,
-            timestamp.unwrap_or(-1),
-            -1,
-        );
+        change(&mut self.columns.timestamps, self.columns.count, self.at.index, timestamp.unwrap_or(-1), -1);
     }
 
     /// Its Kafka offset if it was read from Kafka, which is to say that it is on its way to a sink.
@@ -233,19 +188,12 @@ impl Record {
         if slot.dirty {
             let mut text = Vec::new();
             write_object(&slot.members, data, scratch, &mut text);
-            slot.text = Some(Text {
-                place: Place::Scratch,
-                start: scratch.len(),
-                length: text.len(),
-            });
+            slot.text = Some(Text { place: Place::Scratch, start: scratch.len(), length: text.len() });
             slot.changed = true;
             slot.dirty = false;
             scratch.extend_from_slice(&text);
         }
-        Payload {
-            bytes: slot.text.map(|text| text.of(data, scratch)),
-            schema: slot.schema,
-        }
+        Payload { bytes: slot.text.map(|text| text.of(data, scratch)), schema: slot.schema }
     }
 
     /// Replaces its key or value.
@@ -274,38 +222,17 @@ impl Record {
             read_object(text, data, scratch, &mut slot.members)?;
             slot.parsed = true;
         }
-        Ok(Object {
-            members: &mut slot.members,
-            data,
-            scratch,
-            dirty: &mut slot.dirty,
-        })
+        Ok(Object { members: &mut slot.members, data, scratch, dirty: &mut slot.dirty })
     }
 
     /// Its headers in order; a name may come more than once.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         let changed = self.headers_changed;
-        let before = (!changed)
-            .then(|| self.headers_as_loaded())
-            .into_iter()
-            .flatten();
-        let now = self
-            .headers
-            .iter()
-            .filter(move |_| changed)
-            .map(|header| Header {
-                name: self
-                    .columns
-                    .header_names
-                    .get(header.name as usize)
-                    .map_or("", String::as_str),
-                value: Payload {
-                    bytes: header
-                        .text
-                        .map(|text| text.of(&self.columns.data, &self.scratch)),
-                    schema: header.schema,
-                },
-            });
+        let before = (!changed).then(|| self.headers_as_loaded()).into_iter().flatten();
+        let now = self.headers.iter().filter(move |_| changed).map(|header| Header {
+            name: self.columns.header_names.get(header.name as usize).map_or("", String::as_str),
+            value: Payload { bytes: header.text.map(|text| text.of(&self.columns.data, &self.scratch)), schema: header.schema },
+        });
         before.chain(now)
     }
 
@@ -314,11 +241,7 @@ impl Record {
         self.edit_headers();
         let name = intern(&mut self.columns.header_names, &mut self.last_header, name);
         let text = value.bytes.map(|bytes| write(&mut self.scratch, bytes));
-        self.headers.push(HeaderSlot {
-            name,
-            text,
-            schema: value.schema,
-        });
+        self.headers.push(HeaderSlot { name, text, schema: value.schema });
     }
 
     /// Takes out the headers for whose names `keep` is false.
@@ -328,11 +251,7 @@ impl Record {
         }
         self.edit_headers();
         let names = &self.columns.header_names;
-        self.headers.retain(|header| {
-            names
-                .get(header.name as usize)
-                .is_some_and(|name| keep(name))
-        });
+        self.headers.retain(|header| names.get(header.name as usize).is_some_and(|name| keep(name)));
     }
 
     fn slot(&self, side: Side) -> &Slot {
@@ -360,25 +279,15 @@ impl Record {
         }
         self.headers_changed = true;
         self.headers.clear();
-        let mut start =
-            self.at.data + self.extent.key.unwrap_or(0) + self.extent.value.unwrap_or(0);
+        let mut start = self.at.data + self.extent.key.unwrap_or(0) + self.extent.value.unwrap_or(0);
         for header in self.at.header..self.at.header + self.extent.headers {
             let text = batch::length(&self.columns.header_lengths, header).map(|length| {
-                let text = Text {
-                    place: Place::Data,
-                    start,
-                    length,
-                };
+                let text = Text { place: Place::Data, start, length };
                 start += length;
                 text
             });
             self.headers.push(HeaderSlot {
-                name: self
-                    .columns
-                    .header_name_indexes
-                    .get(header)
-                    .copied()
-                    .unwrap_or_default(),
+                name: self.columns.header_name_indexes.get(header).copied().unwrap_or_default(),
                 text,
                 schema: batch::schema(&self.columns.header_schemas, header),
             });
@@ -401,18 +310,8 @@ impl Record {
         let Some(out) = &mut self.rebuilt else { return };
         let (data, scratch) = (&self.columns.data, &self.scratch);
         let index = out.count as usize;
-        set(
-            &mut out.key_lengths,
-            index,
-            self.key.write(data, scratch, &mut out.data),
-            -1,
-        );
-        set(
-            &mut out.value_lengths,
-            index,
-            self.value.write(data, scratch, &mut out.data),
-            -1,
-        );
+        set(&mut out.key_lengths, index, self.key.write(data, scratch, &mut out.data), -1);
+        set(&mut out.value_lengths, index, self.value.write(data, scratch, &mut out.data), -1);
         set(&mut out.key_schemas, index, self.key.schema.0, 0);
         set(&mut out.value_schemas, index, self.value.schema.0, 0);
         if self.headers_changed || self.extent.headers > 0 {
@@ -460,17 +359,12 @@ impl Record {
             }
             started
         }
-        let Position {
-            index,
-            data,
-            header,
-        } = self.at;
+        let Position { index, data, header } = self.at;
         let from = &self.columns;
         let mut out = batch::empty_columns();
         out.count = self.index();
         out.data.reserve(from.data.len() + from.data.len() / 4);
-        out.data
-            .extend_from_slice(from.data.get(..data).unwrap_or_default());
+        out.data.extend_from_slice(from.data.get(..data).unwrap_or_default());
         out.key_lengths = start(&from.key_lengths, index);
         out.value_lengths = start(&from.value_lengths, index);
         out.key_schemas = start(&from.key_schemas, index);
@@ -485,10 +379,7 @@ impl Record {
     /// The batch, and where its records come from (empty: each is where it was).
     pub(super) fn finish(self) -> (wit::Batch, Vec<u32>) {
         fn pick<T: Copy>(column: Vec<T>, origins: &[u32]) -> Vec<T> {
-            origins
-                .iter()
-                .filter_map(|&origin| column.get(origin as usize).copied())
-                .collect()
+            origins.iter().filter_map(|&origin| column.get(origin as usize).copied()).collect()
         }
         let mut columns = self.columns;
         if let Some(origins) = &self.origins {
@@ -513,13 +404,7 @@ impl Record {
 }
 
 /// Changes one entry of a column that may be empty because all its entries are the default.
-fn change<T: Copy + PartialEq>(
-    column: &mut Vec<T>,
-    count: u32,
-    index: usize,
-    entry: T,
-    default: T,
-) {
+fn change<T: Copy + PartialEq>(column: &mut Vec<T>, count: u32, index: usize, entry: T, default: T) {
     if column.is_empty() {
         if entry == default {
             return;
@@ -534,9 +419,5 @@ fn change<T: Copy + PartialEq>(
 fn write(scratch: &mut Vec<u8>, bytes: &[u8]) -> Text {
     let start = scratch.len();
     scratch.extend_from_slice(bytes);
-    Text {
-        place: Place::Scratch,
-        start,
-        length: bytes.len(),
-    }
+    Text { place: Place::Scratch, start, length: bytes.len() }
 }

@@ -96,10 +96,8 @@ impl Transform for Edit {
 
 fn show(batch: &Batch) -> Vec<String> {
     let record = |record: crate::RecordView<'_>| {
-        let headers: Vec<String> = record
-            .headers()
-            .map(|header| format!("{}:{}", header.name, header.value.as_str().unwrap()))
-            .collect();
+        let headers: Vec<String> =
+            record.headers().map(|header| format!("{}:{}", header.name, header.value.as_str().unwrap())).collect();
         format!(
             "{}/{:?}@{:?}+{:?} {} {}{} [{}]",
             record.topic(),
@@ -108,11 +106,7 @@ fn show(batch: &Batch) -> Vec<String> {
             record.offset(),
             record.key().as_str().unwrap(),
             record.value().as_str().unwrap(),
-            if record.value().schema == SchemaId::JSON {
-                " json"
-            } else {
-                ""
-            },
+            if record.value().schema == SchemaId::JSON { " json" } else { "" },
             headers.join(" ")
         )
     };
@@ -121,14 +115,10 @@ fn show(batch: &Batch) -> Vec<String> {
 
 fn obey(words: &[&str]) -> Transformed {
     let old = [("old", Payload::text("1")), ("new", Payload::text("2"))];
-    let records: Vec<NewRecord<'_>> = words
-        .iter()
-        .map(|&words| NewRecord::new("t").key("k").value(words).headers(&old))
-        .collect();
+    let records: Vec<NewRecord<'_>> =
+        words.iter().map(|&words| NewRecord::new("t").key("k").value(words).headers(&old)).collect();
     let mut chain = ChainBuilder::new().step::<Obey>(&[]).start().unwrap();
-    chain
-        .apply(batch_from_kafka(100, &records).unwrap())
-        .unwrap()
+    chain.apply(batch_from_kafka(100, &records).unwrap()).unwrap()
 }
 
 #[test]
@@ -136,32 +126,14 @@ fn a_record_can_be_changed_in_every_way() {
     let rest = "[old:1 new:2]";
     for (words, expected) in [
         ("-", format!("t/None@None+Some(100) k - {rest}")),
-        (
-            "topic",
-            format!("elsewhere/None@None+Some(100) k topic {rest}"),
-        ),
-        (
-            "partition",
-            format!("t/Some(7)@None+Some(100) k partition {rest}"),
-        ),
-        (
-            "timestamp",
-            format!("t/None@Some(9)+Some(100) k timestamp {rest}"),
-        ),
+        ("topic", format!("elsewhere/None@None+Some(100) k topic {rest}")),
+        ("partition", format!("t/Some(7)@None+Some(100) k partition {rest}")),
+        ("timestamp", format!("t/None@Some(9)+Some(100) k timestamp {rest}")),
         ("key", format!("t/None@None+Some(100) new key key {rest}")),
         ("null", format!("t/None@None+Some(100) k  {rest}")),
-        (
-            "schema",
-            format!("t/None@None+Some(100) k schema json {rest}"),
-        ),
-        (
-            "header",
-            "t/None@None+Some(100) k header [old:1 new:2 h:added]".to_owned(),
-        ),
-        (
-            "bare header",
-            "t/None@None+Some(100) k bare header [new:2 h:added]".to_owned(),
-        ),
+        ("schema", format!("t/None@None+Some(100) k schema json {rest}")),
+        ("header", "t/None@None+Some(100) k header [old:1 new:2 h:added]".to_owned()),
+        ("bare header", "t/None@None+Some(100) k bare header [new:2 h:added]".to_owned()),
     ] {
         let alone = obey(&[words]);
         assert_eq!(show(&alone.records), [expected.as_str()], "{words}");
@@ -169,17 +141,10 @@ fn a_record_can_be_changed_in_every_way() {
         assert_eq!(show(&first.records)[0], expected, "{words}");
         assert_eq!(
             show(&first.records)[1..],
-            [
-                format!("t/None@None+Some(101) k - {rest}"),
-                format!("t/None@None+Some(103) k - {rest}")
-            ]
+            [format!("t/None@None+Some(101) k - {rest}"), format!("t/None@None+Some(103) k - {rest}")]
         );
         let last = obey(&["-", words]);
-        assert_eq!(
-            show(&last.records)[1],
-            expected.replace("100", "101"),
-            "{words}"
-        );
+        assert_eq!(show(&last.records)[1], expected.replace("100", "101"), "{words}");
     }
 }
 
@@ -189,24 +154,13 @@ fn tells_what_came_from_where() {
     for (words, origins, failures) in [
         (vec!["-", "topic", "key"], none.to_vec(), none.to_vec()),
         (vec!["-", "drop", "-"], vec![0, 2], vec![]),
-        (
-            vec!["fail", "key", "drop", "fail", "-"],
-            vec![1, 4],
-            vec![0, 3],
-        ),
+        (vec!["fail", "key", "drop", "fail", "-"], vec![1, 4], vec![0, 3]),
         (vec!["key", "drop"], vec![0], vec![]),
         (vec!["drop"], vec![], vec![]),
     ] {
         let out = obey(&words);
         assert_eq!(out.origins, origins, "{words:?}");
-        assert_eq!(
-            out.failures
-                .iter()
-                .map(|failure| failure.0)
-                .collect::<Vec<_>>(),
-            failures,
-            "{words:?}"
-        );
+        assert_eq!(out.failures.iter().map(|failure| failure.0).collect::<Vec<_>>(), failures, "{words:?}");
     }
     assert_eq!(obey(&["fail"]).failures, [(0, "it said fail".to_owned())]);
 }
@@ -214,64 +168,32 @@ fn tells_what_came_from_where() {
 #[test]
 fn an_error_that_is_not_the_records_fails_the_batch() {
     let mut chain = ChainBuilder::new().step::<Obey>(&[]).start().unwrap();
-    let error = chain
-        .apply(batch(&[NewRecord::new("t").value("broken")]).unwrap())
-        .unwrap_err();
+    let error = chain.apply(batch(&[NewRecord::new("t").value("broken")]).unwrap()).unwrap_err();
     assert_eq!(error, Error::retriable("broken"));
 }
 
 #[test]
 fn predicates_guard_and_select() {
     let values = |out: Transformed| -> Vec<String> {
-        out.records
-            .iter()
-            .map(|record| record.topic().to_owned() + record.value().as_str().unwrap())
-            .collect()
+        out.records.iter().map(|record| record.topic().to_owned() + record.value().as_str().unwrap()).collect()
     };
-    let records = [
-        NewRecord::new("").value("topic"),
-        NewRecord::new("").value("topic key"),
-    ];
-    for (negate, expected) in [
-        (false, ["elsewheretopic", "topic key"]),
-        (true, ["topic", "elsewheretopic key"]),
-    ] {
-        let mut chain = ChainBuilder::new()
-            .step::<Obey>(&[])
-            .guard::<Is>(&[("text", "topic")], negate)
-            .start()
-            .unwrap();
-        assert_eq!(
-            values(chain.apply(batch(&records).unwrap()).unwrap()),
-            expected
-        );
+    let records = [NewRecord::new("").value("topic"), NewRecord::new("").value("topic key")];
+    for (negate, expected) in [(false, ["elsewheretopic", "topic key"]), (true, ["topic", "elsewheretopic key"])] {
+        let mut chain = ChainBuilder::new().step::<Obey>(&[]).guard::<Is>(&[("text", "topic")], negate).start().unwrap();
+        assert_eq!(values(chain.apply(batch(&records).unwrap()).unwrap()), expected);
     }
     for (negate, expected) in [(false, ["topic"]), (true, ["topic key"])] {
-        let mut chain = ChainBuilder::new()
-            .select::<Is>(&[("text", "topic")], negate)
-            .start()
-            .unwrap();
-        assert_eq!(
-            values(chain.apply(batch(&records).unwrap()).unwrap()),
-            expected
-        );
+        let mut chain = ChainBuilder::new().select::<Is>(&[("text", "topic")], negate).start().unwrap();
+        assert_eq!(values(chain.apply(batch(&records).unwrap()).unwrap()), expected);
     }
 }
 
 #[test]
 fn objects_are_edited_by_member() {
-    let long: String = (0..100)
-        .map(|member| format!(r#""m{}":{member},"#, member % 50))
-        .collect();
-    let long_edited: Vec<String> = (0..50)
-        .map(|member| format!(r#""m{member}":{}"#, member + 50))
-        .collect();
+    let long: String = (0..100).map(|member| format!(r#""m{}":{member},"#, member % 50)).collect();
+    let long_edited: Vec<String> = (0..50).map(|member| format!(r#""m{member}":{}"#, member + 50)).collect();
     for (words, value, expected) in [
-        (
-            "",
-            r#" { "a" : 1 , "b":[ 2 ] } "#,
-            r#" { "a" : 1 , "b":[ 2 ] } "#,
-        ),
+        ("", r#" { "a" : 1 , "b":[ 2 ] } "#, r#" { "a" : 1 , "b":[ 2 ] } "#),
         ("a", r#"{ "a" : 1 , "b":[ 2 ] }"#, r#"{"b":[ 2 ]}"#),
         ("a=c", r#"{"a":1,"b":2}"#, r#"{"c":1,"b":2}"#),
         ("a=b", r#"{"a":1,"b":2}"#, r#"{"b":2}"#),
@@ -279,31 +201,14 @@ fn objects_are_edited_by_member() {
         ("x", r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#),
         ("b", r#"{"a":1,"b":0,"a":2}"#, r#"{"a":2}"#),
         ("é", r#"{"\u00e9":1,"q\"":2}"#, r#"{"q\"":2}"#),
-        (
-            "m=n",
-            &format!("{{{long}\"m\":1}}"),
-            &format!("{{{},\"n\":1}}", long_edited.join(",")),
-        ),
-        (
-            "add",
-            r#"{"number":1.5}"#,
-            "{\"number\":-5,\"text\":\"a \\\"b\\\"\\\\\\n\\u0001é\",\"list\":[1,2]}",
-        ),
+        ("m=n", &format!("{{{long}\"m\":1}}"), &format!("{{{},\"n\":1}}", long_edited.join(","))),
+        ("add", r#"{"number":1.5}"#, "{\"number\":-5,\"text\":\"a \\\"b\\\"\\\\\\n\\u0001é\",\"list\":[1,2]}"),
     ] {
         let words: &[(&str, &str)] = &[("words", words)];
-        let mut chain = ChainBuilder::new()
-            .step::<Edit>(&[])
-            .step::<Edit>(words)
-            .start()
-            .unwrap();
-        let out = chain
-            .apply(batch(&[NewRecord::new("t").value(Payload::json(value))]).unwrap())
-            .unwrap();
+        let mut chain = ChainBuilder::new().step::<Edit>(&[]).step::<Edit>(words).start().unwrap();
+        let out = chain.apply(batch(&[NewRecord::new("t").value(Payload::json(value))]).unwrap()).unwrap();
         assert_eq!(out.failures, []);
-        assert_eq!(
-            out.records.iter().next().unwrap().value(),
-            Payload::json(expected)
-        );
+        assert_eq!(out.records.iter().next().unwrap().value(), Payload::json(expected));
     }
 }
 
@@ -312,28 +217,13 @@ fn what_is_no_object_is_the_records_fault() {
     for (value, expected) in [
         (Payload::NULL, "not a JSON object"),
         (Payload::text("{}"), "not a JSON object"),
-        (
-            Payload::json("[]"),
-            "not the JSON that is expected: invalid type: sequence, expected a JSON object",
-        ),
-        (
-            Payload::json(r#"{"a":}"#),
-            "not the JSON that is expected: expected value",
-        ),
-        (
-            Payload::json("{} 1"),
-            "not the JSON that is expected: trailing characters",
-        ),
+        (Payload::json("[]"), "not the JSON that is expected: invalid type: sequence, expected a JSON object"),
+        (Payload::json(r#"{"a":}"#), "not the JSON that is expected: expected value"),
+        (Payload::json("{} 1"), "not the JSON that is expected: trailing characters"),
     ] {
         let mut chain = ChainBuilder::new().step::<Edit>(&[]).start().unwrap();
-        let out = chain
-            .apply(batch(&[NewRecord::new("t").value(value)]).unwrap())
-            .unwrap();
-        assert!(
-            out.failures[0].1.starts_with(expected),
-            "{:?}",
-            out.failures
-        );
+        let out = chain.apply(batch(&[NewRecord::new("t").value(value)]).unwrap()).unwrap();
+        assert!(out.failures[0].1.starts_with(expected), "{:?}", out.failures);
     }
 }
 
@@ -345,14 +235,10 @@ fn later_steps_see_what_earlier_ones_did() {
         .step::<Edit>(&[("words", "drop=\\,x")])
         .start()
         .unwrap();
-    let records =
-        [r#"{"a":1}"#, r#"{"b":1}"#].map(|value| NewRecord::new("t").value(Payload::json(value)));
+    let records = [r#"{"a":1}"#, r#"{"b":1}"#].map(|value| NewRecord::new("t").value(Payload::json(value)));
     let out = chain.apply(batch(&records).unwrap()).unwrap();
     assert_eq!(out.origins, [0]);
-    assert_eq!(
-        out.records.iter().next().unwrap().value().as_str(),
-        Ok(r#"{"\\":1}"#)
-    );
+    assert_eq!(out.records.iter().next().unwrap().value().as_str(), Ok(r#"{"\\":1}"#));
 }
 
 #[test]
@@ -384,10 +270,7 @@ impl Class for Rewrite {
 
 impl Transform for Rewrite {
     fn start(config: &Config) -> Result<Self> {
-        Ok(Self {
-            count: 0,
-            mask: config.get("mask")?,
-        })
+        Ok(Self { count: 0, mask: config.get("mask")? })
     }
 
     fn apply(&mut self, record: &mut Record) -> Result<Verdict, RecordError> {
@@ -399,29 +282,14 @@ impl Transform for Rewrite {
             for side in [Side::Key, Side::Value] {
                 let payload = record.payload(side);
                 let (bytes, schema) = (payload.bytes.map(<[u8]>::to_vec), payload.schema);
-                record.set_payload(
-                    side,
-                    Payload {
-                        bytes: bytes.as_deref(),
-                        schema,
-                    },
-                );
+                record.set_payload(side, Payload { bytes: bytes.as_deref(), schema });
             }
-            let first = record.headers().next().map(|header| {
-                (
-                    header.name.to_owned(),
-                    header.value.bytes.map(<[u8]>::to_vec),
-                    header.value.schema,
-                )
-            });
+            let first = record
+                .headers()
+                .next()
+                .map(|header| (header.name.to_owned(), header.value.bytes.map(<[u8]>::to_vec), header.value.schema));
             if let Some((name, bytes, schema)) = first {
-                record.add_header(
-                    &name,
-                    Payload {
-                        bytes: bytes.as_deref(),
-                        schema,
-                    },
-                );
+                record.add_header(&name, Payload { bytes: bytes.as_deref(), schema });
             }
         }
         Ok(Verdict::Keep)
