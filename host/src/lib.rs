@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
+pub mod config;
 pub mod convert;
 pub mod plugin;
 pub mod record;
