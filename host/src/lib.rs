@@ -5,6 +5,7 @@
 pub mod config;
 pub mod convert;
 pub mod plugin;
+pub mod kafka;
 pub mod record;
 pub mod sandbox;
 pub mod store;
