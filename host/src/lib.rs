@@ -4,8 +4,8 @@
 
 pub mod config;
 pub mod convert;
-pub mod plugin;
 pub mod kafka;
+pub mod plugin;
 pub mod record;
 pub mod sandbox;
 pub mod store;

@@ -43,9 +43,8 @@ fn leaf(shape: Shape) -> BoxedStrategy<Schema> {
         select(vec![Logical::Date, Logical::Time, Logical::Timestamp])
     ];
     let name = option::weighted(0.1, "[a-z]{1,5}(\\.[A-Z][a-z]{1,4})?");
-    let plain = (select(kinds), name, option::weighted(0.1, 1..9i32), option::weighted(0.1, text()), parameters()).prop_map(
-        |(kind, name, version, doc, parameters)| Schema { name, version, doc, parameters, ..Schema::new(kind) },
-    );
+    let plain = (select(kinds), name, option::weighted(0.1, 1..9i32), option::weighted(0.1, text()), parameters())
+        .prop_map(|(kind, name, version, doc, parameters)| Schema { name, version, doc, parameters, ..Schema::new(kind) });
     prop_oneof![5 => plain, 1 => logical.prop_map(Schema::logical_type)].boxed()
 }
 
@@ -117,7 +116,12 @@ fn of_kind(kind: &Kind, shape: Shape) -> BoxedStrategy<Value> {
         Kind::Map(keys, values) => vec((value(keys, shape), value(values, shape)), 0..=shape.map_entries)
             .prop_map(|mut entries: Vec<(Value, Value)>| {
                 let mut seen = Vec::new();
-                entries.retain(|(key, _)| !seen.contains(key) && { seen.push(key.clone()); true });
+                entries.retain(|(key, _)| {
+                    !seen.contains(key) && {
+                        seen.push(key.clone());
+                        true
+                    }
+                });
                 Value::Map(entries)
             })
             .boxed(),
@@ -164,7 +168,8 @@ pub fn json(map_entries: usize) -> BoxedStrategy<String> {
         let object = btree_map("[a-z]{1,4}|\\PC{1,3}", inner.clone(), 0..=map_entries);
         prop_oneof![
             vec(inner, 0..4).prop_map(Value::Array),
-            object.prop_map(|members| Value::Map(members.into_iter().map(|(name, value)| (Value::String(name), value)).collect())),
+            object
+                .prop_map(|members| Value::Map(members.into_iter().map(|(name, value)| (Value::String(name), value)).collect())),
         ]
     })
     .prop_filter("not null", |value| *value != Value::Null)
@@ -184,12 +189,14 @@ pub fn header_text() -> BoxedStrategy<String> {
         1 => "true|false|null|True| true|null ",
         2 => "[a-z ]{0,6}",
     ];
-    let quoted = prop_oneof![scalar.clone(), text().prop_map(|text| text.replace('"', "\\\""))].prop_map(|text| format!("\"{text}\""));
+    let quoted =
+        prop_oneof![scalar.clone(), text().prop_map(|text| text.replace('"', "\\\""))].prop_map(|text| format!("\"{text}\""));
     let element = prop_oneof![3 => scalar.clone().boxed(), 3 => quoted.boxed()];
     let space = || select(vec!["", "", "", " "]);
     let container = element.prop_recursive(3, 16, 4, move |inner| {
         let list = |inner: BoxedStrategy<String>| vec((space(), inner, space()).prop_map(|(a, b, c)| format!("{a}{b}{c}")), 0..4);
-        let entry = (inner.clone(), space(), inner.clone()).prop_map(|(key, space, value)| format!("{key}{space}:{space}{value}"));
+        let entry =
+            (inner.clone(), space(), inner.clone()).prop_map(|(key, space, value)| format!("{key}{space}:{space}{value}"));
         prop_oneof![
             list(inner.boxed()).prop_map(|elements| format!("[{}]", elements.join(","))),
             list(entry.boxed()).prop_map(|entries| format!("{{{}}}", entries.join(","))),

@@ -1,7 +1,7 @@
 //! Properties of converters that need no JVM to be checked.
 
-use hawser::convert::data::{Schema, Value, json::Node, read::Reader};
 use hawser::convert::Converters;
+use hawser::convert::data::{Schema, Value, json::Node, read::Reader};
 use hawser::record::{BatchBuilder, HeaderRef, Record};
 use proptest::collection::vec;
 use proptest::option;

@@ -97,11 +97,6 @@ fn everything_survives_a_kill() {
     let metadata = reader.fetch_metadata(None, PATIENCE).unwrap();
     assert!(metadata.topics().iter().all(|t| t.name() != gone));
     let large = "x".repeat(200_000);
-    assert!(
-        put(bootstrap, &name, 0, &[(None, Some(&large))])[0].is_err(),
-        "the config is still there"
-    );
-    let large = "x".repeat(3000);
     assert!(put(bootstrap, &name, 0, &[(None, Some(&large))])[0].is_err(), "the config is still there");
     let next = crate::common::producer(bootstrap, &[("transactional.id", "txn")]);
     next.init_transactions(PATIENCE).unwrap();
