@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod convert;
+pub mod kafka;
 pub mod plugin;
 pub mod record;
 pub mod sandbox;
