@@ -43,9 +43,8 @@ fn leaf(shape: Shape) -> BoxedStrategy<Schema> {
         select(vec![Logical::Date, Logical::Time, Logical::Timestamp])
     ];
     let name = option::weighted(0.1, "[a-z]{1,5}(\\.[A-Z][a-z]{1,4})?");
-    let plain = (select(kinds), name, option::weighted(0.1, 1..9i32), option::weighted(0.1, text()), parameters()).prop_map(
-        |(kind, name, version, doc, parameters)| Schema { name, version, doc, parameters, ..Schema::new(kind) },
-    );
+    let plain = (select(kinds), name, option::weighted(0.1, 1..9i32), option::weighted(0.1, text()), parameters())
+        .prop_map(|(kind, name, version, doc, parameters)| Schema { name, version, doc, parameters, ..Schema::new(kind) });
     prop_oneof![5 => plain, 1 => logical.prop_map(Schema::logical_type)].boxed()
 }
 
@@ -108,7 +107,8 @@ fn of_kind(kind: &Kind, shape: Shape) -> BoxedStrategy<Value> {
         Kind::Int64 => prop_oneof![any::<i64>(), -5..5i64].prop_map(Value::Int64).boxed(),
         Kind::Float32 => prop_oneof![any::<f32>(), (-9999..9999i32).prop_map(|cents| cents as f32 / 100.0)]
             .prop_filter("finite", |number| number.is_finite())
-            .prop_map(Value::Float32)
+            // Jackson reads -0.0 as 0.0.
+            .prop_map(|number| Value::Float32(number + 0.0))
             .boxed(),
         Kind::Float64 => double().prop_map(Value::Float64).boxed(),
         Kind::String => text().prop_map(Value::String).boxed(),
@@ -117,7 +117,12 @@ fn of_kind(kind: &Kind, shape: Shape) -> BoxedStrategy<Value> {
         Kind::Map(keys, values) => vec((value(keys, shape), value(values, shape)), 0..=shape.map_entries)
             .prop_map(|mut entries: Vec<(Value, Value)>| {
                 let mut seen = Vec::new();
-                entries.retain(|(key, _)| !seen.contains(key) && { seen.push(key.clone()); true });
+                entries.retain(|(key, _)| {
+                    !seen.contains(key) && {
+                        seen.push(key.clone());
+                        true
+                    }
+                });
                 Value::Map(entries)
             })
             .boxed(),
@@ -131,6 +136,7 @@ fn of_kind(kind: &Kind, shape: Shape) -> BoxedStrategy<Value> {
 fn double() -> BoxedStrategy<f64> {
     prop_oneof![any::<f64>(), (-99999..99999i32).prop_map(|cents| f64::from(cents) / 100.0), -1e9..1e9f64]
         .prop_filter("finite", |number| number.is_finite())
+        .prop_map(|number| number + 0.0)
         .boxed()
 }
 
@@ -164,7 +170,8 @@ pub fn json(map_entries: usize) -> BoxedStrategy<String> {
         let object = btree_map("[a-z]{1,4}|\\PC{1,3}", inner.clone(), 0..=map_entries);
         prop_oneof![
             vec(inner, 0..4).prop_map(Value::Array),
-            object.prop_map(|members| Value::Map(members.into_iter().map(|(name, value)| (Value::String(name), value)).collect())),
+            object
+                .prop_map(|members| Value::Map(members.into_iter().map(|(name, value)| (Value::String(name), value)).collect())),
         ]
     })
     .prop_filter("not null", |value| *value != Value::Null)
@@ -184,12 +191,14 @@ pub fn header_text() -> BoxedStrategy<String> {
         1 => "true|false|null|True| true|null ",
         2 => "[a-z ]{0,6}",
     ];
-    let quoted = prop_oneof![scalar.clone(), text().prop_map(|text| text.replace('"', "\\\""))].prop_map(|text| format!("\"{text}\""));
+    let quoted =
+        prop_oneof![scalar.clone(), text().prop_map(|text| text.replace('"', "\\\""))].prop_map(|text| format!("\"{text}\""));
     let element = prop_oneof![3 => scalar.clone().boxed(), 3 => quoted.boxed()];
     let space = || select(vec!["", "", "", " "]);
     let container = element.prop_recursive(3, 16, 4, move |inner| {
         let list = |inner: BoxedStrategy<String>| vec((space(), inner, space()).prop_map(|(a, b, c)| format!("{a}{b}{c}")), 0..4);
-        let entry = (inner.clone(), space(), inner.clone()).prop_map(|(key, space, value)| format!("{key}{space}:{space}{value}"));
+        let entry =
+            (inner.clone(), space(), inner.clone()).prop_map(|(key, space, value)| format!("{key}{space}:{space}{value}"));
         prop_oneof![
             list(inner.boxed()).prop_map(|elements| format!("[{}]", elements.join(","))),
             list(entry.boxed()).prop_map(|entries| format!("{{{}}}", entries.join(","))),

@@ -28,14 +28,22 @@ fn id() -> impl Strategy<Value = u32> {
 fn records() -> impl Strategy<Value = (Vec<Owned>, bool)> {
     let header = ("[a-c]", bytes(), id());
     let record = ("[a-c]", -1..3i32, -1..9i64, (bytes(), id()), (bytes(), id()), vec(header, 0..4));
-    let record = record.prop_map(|(topic, partition, timestamp, key, value, headers)| Owned { topic, partition, timestamp, key, value, headers });
+    let record = record.prop_map(|(topic, partition, timestamp, key, value, headers)| Owned {
+        topic,
+        partition,
+        timestamp,
+        key,
+        value,
+        headers,
+    });
     (vec(record, 0..9), any::<bool>())
 }
 
 fn batch_of(records: &[Owned], with_offsets: bool) -> Batch {
     let mut builder = BatchBuilder::default();
     for (offset, record) in (0..).zip(records) {
-        let headers = record.headers.iter().map(|(name, value, schema)| HeaderRef { name, value: value.as_deref(), schema: *schema });
+        let headers =
+            record.headers.iter().map(|(name, value, schema)| HeaderRef { name, value: value.as_deref(), schema: *schema });
         builder.push(
             Record {
                 topic: &record.topic,
@@ -84,7 +92,8 @@ fn walk(batch: &Batch, records: usize) -> usize {
     let bytes = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
     let mut seen = 0;
     for record in batch.records().take(records) {
-        let _ = (record.topic(), record.partition(), record.timestamp(), record.offset(), record.key_schema(), record.value_schema());
+        let _ =
+            (record.topic(), record.partition(), record.timestamp(), record.offset(), record.key_schema(), record.value_schema());
         seen += bytes(record.key) + bytes(record.value);
         seen += record.headers().map(|header| bytes(header.value)).sum::<usize>();
     }
