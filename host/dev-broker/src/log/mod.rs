@@ -117,9 +117,6 @@ impl PartitionLog {
         if batch.base_offset < self.next || batch.last_offset < batch.base_offset {
             return Err(Corrupt("the batch overlaps the one before it"));
         }
-        if self.batches.is_empty() && self.start == self.next {
-            self.start = batch.base_offset;
-        }
         if header.is_control() {
             self.end_transaction(&header, is_commit_marker(&batch.bytes));
         } else if header.is_idempotent() {
@@ -274,7 +271,7 @@ impl PartitionLog {
         aborted: Vec<AbortedTxn>,
     ) {
         self.set_start(start);
-        self.next = self.next.max(next);
+        self.next = next;
         self.cleaned = cleaned;
         self.producers = Producers::from_images(producers);
         self.open = self
