@@ -1,1 +1,11 @@
 //! Hawser: a Kafka Connect host whose connectors and transforms are WebAssembly components.
+//!
+//! `ARCHITECTURE.md` is the map of the rooms below.
+
+pub mod config;
+pub mod convert;
+pub mod kafka;
+pub mod plugin;
+pub mod record;
+pub mod sandbox;
+pub mod store;

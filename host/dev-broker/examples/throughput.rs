@@ -29,20 +29,14 @@ fn produce(bootstrap: &str, records: u64) -> Result<Duration> {
         .set("acks", "all")
         .set("queue.buffering.max.messages", "500000")
         .create()?;
-    producer
-        .client()
-        .fetch_metadata(Some(TOPIC), Duration::from_secs(10))?;
+    producer.client().fetch_metadata(Some(TOPIC), Duration::from_secs(10))?;
     let value = [b'x'; 100];
     let began = Instant::now();
     for number in 0..records {
         let partition = i32::try_from(number % PARTITIONS as u64)?;
-        let mut record: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(TOPIC).partition(partition).payload(&value);
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(TOPIC).partition(partition).payload(&value);
         while let Err((error, back)) = producer.send(record) {
-            if !matches!(
-                error,
-                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
-            ) {
+            if !matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
                 return Err(error.into());
             }
             record = back;
@@ -78,9 +72,7 @@ fn consume(bootstrap: &str, records: u64) -> Result<Duration> {
 
 fn memory_mb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? / 1024)
 }
 
@@ -102,13 +94,8 @@ fn broker_seconds() -> Option<f64> {
 fn report(name: &str, records: u64, step: impl FnOnce() -> Result<Duration>) -> Result<()> {
     let before = broker_seconds();
     let speed = records as f64 / step()?.as_secs_f64();
-    let cpu = broker_seconds()
-        .zip(before)
-        .map(|(after, before)| (after - before) * 1e9 / records as f64);
-    println!(
-        "{name}: {speed:.0} records/s, broker CPU {cpu:.0?} ns/record, memory {:?} MB",
-        memory_mb()
-    );
+    let cpu = broker_seconds().zip(before).map(|(after, before)| (after - before) * 1e9 / records as f64);
+    println!("{name}: {speed:.0} records/s, broker CPU {cpu:.0?} ns/record, memory {:?} MB", memory_mb());
     Ok(())
 }
 
@@ -117,20 +104,12 @@ async fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let records = args.next().map_or(Ok(1_000_000), |n| n.parse())?;
     let data_dir = args.next().map(PathBuf::from);
-    let config = DevBrokerConfig {
-        data_dir,
-        default_partitions: PARTITIONS,
-        ..DevBrokerConfig::default()
-    };
+    let config = DevBrokerConfig { data_dir, default_partitions: PARTITIONS, ..DevBrokerConfig::default() };
     let broker = DevBroker::start(config).await?;
     println!("memory idle: {:?} MB", memory_mb());
     for round in 1..=3 {
-        report(&format!("round {round} produce"), records, || {
-            produce(&broker.bootstrap(), records)
-        })?;
-        report(&format!("round {round} consume"), records, || {
-            consume(&broker.bootstrap(), records)
-        })?;
+        report(&format!("round {round} produce"), records, || produce(&broker.bootstrap(), records))?;
+        report(&format!("round {round} consume"), records, || consume(&broker.bootstrap(), records))?;
     }
     broker.shutdown().await;
     Ok(())

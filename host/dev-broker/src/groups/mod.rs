@@ -152,16 +152,8 @@ impl Group {
 
     /// Memory of what members have sent.
     fn bytes(&self) -> usize {
-        let sent = |m: &Member| {
-            m.protocols
-                .iter()
-                .map(|(_, metadata)| metadata.len())
-                .sum::<usize>()
-        };
-        self.members
-            .values()
-            .map(|member| sent(member) + member.assignment.len())
-            .sum()
+        let sent = |m: &Member| m.protocols.iter().map(|(_, metadata)| metadata.len()).sum::<usize>();
+        self.members.values().map(|member| sent(member) + member.assignment.len()).sum()
     }
 
     /// The name of the state, as Kafka's tools show it.
@@ -181,10 +173,7 @@ impl Group {
             Status::Empty | Status::Stable => None,
         };
         let members = self.members.values().map(|member| member.deadline);
-        members
-            .chain(self.pending.values().copied())
-            .chain(phase)
-            .min()
+        members.chain(self.pending.values().copied()).chain(phase).min()
     }
 }
 
