@@ -2,4 +2,8 @@
 //!
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
+pub mod plugin;
+pub mod convert;
 pub mod record;
+pub mod sandbox;
+pub mod store;

@@ -514,7 +514,7 @@ pub(crate) mod tests {
                 crc32c::crc32c(&rewritten[ATTRIBUTES_AT..])
             );
             let plain = decompress(&rewritten).unwrap();
-            let keys: Vec<_> = Records(&plain).map(|r| (r.unwrap().offset_delta)).collect();
+            let keys: Vec<_> = Records(&plain).map(|r| r.unwrap().offset_delta).collect();
             assert_eq!(keys, [0, 2]);
         }
     }

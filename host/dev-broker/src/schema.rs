@@ -344,7 +344,7 @@ mod tests {
             metadata_request::MetadataRequestTopic,
             produce_request::{PartitionProduceData, TopicProduceData},
         },
-        protocol::{Encodable, Request, StrBytes},
+        protocol::{Request, StrBytes},
     };
 
     use super::*;

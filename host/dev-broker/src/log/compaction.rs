@@ -343,7 +343,7 @@ mod tests {
     fn young_records_and_small_changes_wait() {
         let mut log = log(
             Compression::None,
-            &[&[(Some("a"), Some("1"))], &[(Some("a"), Some("2"))], &[]][..2],
+            &[&[(Some("a"), Some("1"))], &[(Some("a"), Some("2"))]],
         );
         assert!(
             log.begin_compaction(CompactionRules {
