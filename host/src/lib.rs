@@ -2,8 +2,10 @@
 //!
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
-pub mod plugin;
+pub mod config;
 pub mod convert;
+pub mod kafka;
+pub mod plugin;
 pub mod record;
 pub mod sandbox;
 pub mod store;
