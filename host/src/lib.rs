@@ -1,1 +1,5 @@
 //! Hawser: a Kafka Connect host whose connectors and transforms are WebAssembly components.
+//!
+//! `ARCHITECTURE.md` is the map of the rooms below.
+
+pub mod record;
