@@ -224,3 +224,47 @@ pub struct Message {
 
 /// Answer to `GET /connectors/{name}/topics`: one key, the name.
 pub type ActiveTopics = Map<String, Value>;
+
+/// One uploaded version of a plugin: Hawser's own.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginVersion {
+    /// Name of the upload.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// One line about it.
+    pub summary: String,
+    /// `sha256:` and the digest of its bytes.
+    pub digest: String,
+    /// Bytes of the component.
+    pub size: u64,
+    /// What it holds.
+    pub classes: Vec<PluginClass>,
+    /// Interfaces that it needs from the host.
+    pub imports: Vec<String>,
+    /// Connectors that use it.
+    pub used_by: Vec<String>,
+}
+
+/// A class of a plugin.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginClass {
+    /// As used in `connector.class` or `transforms.x.type`.
+    pub class: String,
+    /// `sink`, `source`, `transformation` or `predicate`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Other names that it answers to.
+    pub aliases: Vec<String>,
+    /// One line about it.
+    pub summary: String,
+}
+
+/// Answer to `GET /plugins/{name}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginVersions {
+    /// Name of the upload.
+    pub name: String,
+    /// Its versions, newest first.
+    pub versions: Vec<PluginVersion>,
+}
