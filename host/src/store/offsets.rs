@@ -1,0 +1,233 @@
+//! Where the source connectors are: one record per connector and source partition, in Kafka Connect's form.
+//!
+//! A key is the JSON array `["connector",{partition}]`, a value the JSON object of the offset. Kafka compares keys as bytes,
+//! but two workers may write the members of one partition in different orders; so keys are matched by value here, and a
+//! partition is written again under the very bytes under which it was found.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tracing::warn;
+
+use super::{CompactedLog, Entry, LogReader, LogRecord, StoreError, log::readable};
+
+/// Source partitions of one connector that are remembered; a connector that invents ever new ones is refused more.
+pub const MAX_PARTITIONS_PER_CONNECTOR: usize = 1_000_000;
+
+/// The offsets of all source connectors.
+///
+/// Partitions and offsets are JSON texts: an object of strings, numbers, booleans and nulls; a partition may also be `null`.
+pub struct OffsetStore {
+    log: Arc<dyn CompactedLog>,
+    reader: Arc<Reader>,
+}
+
+#[derive(Default)]
+struct Reader {
+    connectors: Mutex<HashMap<String, BTreeMap<Canonical, Partition>>>,
+}
+
+/// A partition as JSON text with sorted members.
+type Canonical = Arc<str>;
+
+/// One source partition.
+struct Partition {
+    /// The record keys under which it is stored: one, unless workers disagree on the order of members. The last is the newest.
+    keys: Vec<Vec<u8>>,
+    /// The partition as it stands in the newest key.
+    text: Arc<str>,
+    offset: Arc<str>,
+}
+
+impl Reader {
+    fn connectors(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<Canonical, Partition>>> {
+        self.connectors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LogReader for Reader {
+    fn apply(&self, records: &[LogRecord<'_>]) {
+        let mut connectors = self.connectors();
+        for record in records {
+            match decode(record) {
+                Ok((connector, canonical, partition, Some(offset))) => {
+                    let partitions = connectors.entry(connector).or_default();
+                    let mut keys = partitions.remove(&canonical).map(|known| known.keys).unwrap_or_default();
+                    keys.retain(|key| key != record.key);
+                    keys.push(record.key.to_vec());
+                    partitions.insert(canonical, Partition { keys, text: partition, offset });
+                }
+                Ok((connector, canonical, _, None)) => forget(&mut connectors, &connector, &canonical, record.key),
+                Err(reason) => {
+                    warn!(key = readable(record.key), offset = record.offset, "ignoring a source offset: {reason}");
+                }
+            }
+        }
+    }
+}
+
+/// Removes one key of a partition, and with the last one the partition.
+fn forget(connectors: &mut HashMap<String, BTreeMap<Canonical, Partition>>, connector: &str, canonical: &str, key: &[u8]) {
+    let Some(partitions) = connectors.get_mut(connector) else { return };
+    if let Some(known) = partitions.get_mut(canonical) {
+        known.keys.retain(|present| present != key);
+        if known.keys.is_empty() {
+            partitions.remove(canonical);
+        }
+    }
+    if partitions.is_empty() {
+        connectors.remove(connector);
+    }
+}
+
+impl OffsetStore {
+    /// Reads the whole log and follows it from then on.
+    pub async fn open(log: Arc<dyn CompactedLog>) -> Result<OffsetStore, StoreError> {
+        let reader = Arc::new(Reader::default());
+        log.start(reader.clone()).await?;
+        Ok(OffsetStore { log, reader })
+    }
+
+    /// The offsets of `partitions`, in their order, `None` where there is none. Catches up with other workers first.
+    pub async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<Arc<str>>>, StoreError> {
+        let wanted = partitions.iter().map(|text| parse_partition(text)).collect::<Result<Vec<_>, _>>()?;
+        self.log.read_to_end().await?;
+        let connectors = self.reader.connectors();
+        let known = connectors.get(connector);
+        Ok(wanted
+            .iter()
+            .map(|partition| Some(known?.get(canonical(partition).as_str())?.offset.clone()))
+            .collect())
+    }
+
+    /// Writes offsets; `None` removes one. All are durable when this returns. The order of different partitions is free.
+    pub async fn put(&self, connector: &str, offsets: Vec<(String, Option<String>)>) -> Result<(), StoreError> {
+        let mut entries = Vec::with_capacity(offsets.len());
+        {
+            let connectors = self.reader.connectors();
+            let known = connectors.get(connector);
+            let mut room = MAX_PARTITIONS_PER_CONNECTOR.saturating_sub(known.map_or(0, BTreeMap::len));
+            for (partition, offset) in offsets {
+                let partition = parse_partition(&partition)?;
+                let value = offset.map(|text| offset_bytes(&text)).transpose()?;
+                match known.and_then(|known| known.get(canonical(&partition).as_str())) {
+                    // Under every key, lest an older record of the same partition should count after a restart.
+                    Some(known) => entries.extend(known.keys.iter().map(|key| (key.clone(), value.clone()))),
+                    None if value.is_none() => {}
+                    None => {
+                        room = room.checked_sub(1).ok_or_else(|| too_many(connector))?;
+                        entries.push((encode_key(connector, &partition), value));
+                    }
+                }
+            }
+        }
+        self.append(entries).await
+    }
+
+    /// All partitions of a connector with their offsets, in a fixed order. Catches up with other workers first.
+    pub async fn list(&self, connector: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+        self.log.read_to_end().await?;
+        let connectors = self.reader.connectors();
+        let partitions = connectors.get(connector).into_iter().flat_map(BTreeMap::values);
+        Ok(partitions.map(|known| (known.text.clone(), known.offset.clone())).collect())
+    }
+
+    /// Removes all offsets of a connector; answers how many partitions it had.
+    pub async fn reset(&self, connector: &str) -> Result<usize, StoreError> {
+        self.log.read_to_end().await?;
+        let (count, entries) = {
+            let connectors = self.reader.connectors();
+            let partitions = connectors.get(connector);
+            let keys = partitions.into_iter().flat_map(BTreeMap::values).flat_map(|known| known.keys.iter());
+            (partitions.map_or(0, BTreeMap::len), keys.map(|key| (key.clone(), None)).collect())
+        };
+        self.append(entries).await?;
+        Ok(count)
+    }
+
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+        if entries.is_empty() { Ok(()) } else { self.log.append(entries).await }
+    }
+}
+
+fn too_many(connector: &str) -> StoreError {
+    StoreError::Invalid(format!(
+        "Connector {connector} has offsets for {MAX_PARTITIONS_PER_CONNECTOR} source partitions, which is the limit; \
+         use fewer source partitions or reset the connector's offsets"
+    ))
+}
+
+type Decoded = (String, Canonical, Arc<str>, Option<Arc<str>>);
+
+/// Reads a record: connector, partition (sorted and as written), offset. The offset keeps its digits: it is not re-printed.
+fn decode(record: &LogRecord<'_>) -> Result<Decoded, &'static str> {
+    let (connector, partition): (String, Box<RawValue>) =
+        serde_json::from_slice(record.key).map_err(|_| "its key is not a JSON array of a connector and a partition")?;
+    let value: Value = serde_json::from_str(partition.get()).map_err(|_| "its partition is not JSON")?;
+    if !value.is_object() && !value.is_null() {
+        return Err("its partition is not a JSON object");
+    }
+    let offset = match record.value {
+        None => None,
+        Some(bytes) => {
+            serde_json::from_slice::<Map<String, Value>>(bytes).map_err(|_| "its value is not a JSON object")?;
+            Some(str::from_utf8(bytes).map_err(|_| "its value is not UTF-8")?.trim().into())
+        }
+    };
+    Ok((connector, canonical(&value).into(), partition.get().into(), offset))
+}
+
+fn encode_key(connector: &str, partition: &Value) -> Vec<u8> {
+    Value::Array(vec![Value::String(connector.to_owned()), partition.clone()]).to_string().into_bytes()
+}
+
+/// A partition as given by a caller.
+fn parse_partition(text: &str) -> Result<Value, StoreError> {
+    match parse(text)? {
+        partition @ (Value::Object(_) | Value::Null) => Ok(partition),
+        _ => Err(StoreError::Invalid("A source partition must be a JSON object or null".to_owned())),
+    }
+}
+
+/// The bytes of an offset as given by a caller; its numbers are not re-printed.
+fn offset_bytes(text: &str) -> Result<Vec<u8>, StoreError> {
+    match parse(text)? {
+        Value::Object(_) => Ok(text.trim().as_bytes().to_vec()),
+        _ => Err(StoreError::Invalid("A source offset must be a JSON object".to_owned())),
+    }
+}
+
+/// JSON whose members, if it is an object, are primitives.
+fn parse(text: &str) -> Result<Value, StoreError> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|_| StoreError::Invalid("A source partition or offset must be JSON".to_owned()))?;
+    for (field, member) in value.as_object().into_iter().flatten() {
+        let kind = match member {
+            Value::Array(_) => "ARRAY",
+            Value::Object(_) => "MAP",
+            _ => continue,
+        };
+        // Kafka Connect's own words (its OffsetUtils).
+        let message = format!("Offsets may only contain primitive types as values, but field {field} contains {kind}");
+        return Err(StoreError::Invalid(message));
+    }
+    Ok(value)
+}
+
+/// JSON text with the members of objects sorted, so that equal values have equal text.
+fn canonical(value: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut members: Vec<_> = map.iter().collect();
+                members.sort_unstable_by_key(|(name, _)| *name);
+                Value::Object(members.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+            other => other.clone(),
+        }
+    }
+    sorted(value).to_string()
+}
