@@ -2,5 +2,10 @@
 //!
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
+pub mod cluster;
+pub mod herder;
 pub mod kafka;
 pub mod record;
+pub mod rest;
+pub mod store;
+pub mod tenant;

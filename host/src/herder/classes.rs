@@ -1,5 +1,7 @@
 //! The classes that a configuration can name.
 
+use std::sync::Arc;
+
 use super::config_def::ConfigKey;
 
 /// What a class is good for.
@@ -35,8 +37,10 @@ pub struct FoundClass {
     pub name: String,
     /// What it is good for.
     pub kind: ClassKind,
-    /// Version of the upload that holds it.
+    /// Version of the upload that holds it; the worker's own for what is built in.
     pub version: String,
+    /// Name of the upload that holds it; `None`: it is built into the worker.
+    pub plugin: Option<Arc<str>>,
     /// Its own keys.
     pub keys: Vec<ConfigKey>,
 }

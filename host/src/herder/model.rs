@@ -1,17 +1,12 @@
 //! What the herder answers: the documents of Kafka Connect's REST API.
 
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
 
 use super::config_def::{Importance, Type, Width};
-
-/// A connector's configuration as deployed: in the order given, nulls kept, references unresolved.
-pub type RawConfig = Vec<(String, Option<String>)>;
-
-/// Writes a configuration as a JSON object in its own order.
-pub fn as_object<S: Serializer>(config: &RawConfig, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(config.iter().map(|(key, value)| (key, value)))
-}
+use crate::store::{RawConfig, State};
 
 /// Answer to `GET /`.
 #[derive(Clone, Debug, Serialize)]
@@ -60,8 +55,7 @@ pub struct ConnectorInfo {
     /// Its name.
     pub name: String,
     /// As deployed.
-    #[serde(serialize_with = "as_object")]
-    pub config: RawConfig,
+    pub config: Arc<RawConfig>,
     /// Its tasks.
     pub tasks: Vec<TaskRef>,
     /// Source or sink.
@@ -75,15 +69,14 @@ pub struct TaskInfo {
     /// Its name.
     pub id: TaskRef,
     /// What it was started with, references unresolved.
-    #[serde(serialize_with = "as_object")]
-    pub config: RawConfig,
+    pub config: Arc<RawConfig>,
 }
 
 /// State of a connector: strings only, because clients read it as a map of strings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConnectorState {
-    /// `RUNNING`, `FAILED` and so on.
-    pub state: String,
+    /// What it is doing.
+    pub state: State,
     /// Worker that has it.
     pub worker_id: String,
     /// Why it failed.
@@ -99,8 +92,8 @@ pub struct ConnectorState {
 pub struct TaskState {
     /// Number within the connector.
     pub id: u32,
-    /// `RUNNING`, `FAILED` and so on.
-    pub state: String,
+    /// What it is doing.
+    pub state: State,
     /// Worker that has it.
     pub worker_id: String,
     /// Why it failed.
@@ -221,9 +214,6 @@ pub struct Message {
     /// The text.
     pub message: String,
 }
-
-/// Answer to `GET /connectors/{name}/topics`: one key, the name.
-pub type ActiveTopics = Map<String, Value>;
 
 /// One uploaded version of a plugin: Hawser's own.
 #[derive(Clone, Debug, Serialize)]

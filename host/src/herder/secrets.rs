@@ -33,6 +33,11 @@ impl Secrets {
         )
     }
 
+    /// These and more.
+    pub fn and(self, more: impl IntoIterator<Item = String>) -> Secrets {
+        Secrets::new(self.values.into_iter().chain(more))
+    }
+
     /// `text` with every secret replaced.
     pub fn hide(&self, text: &str) -> String {
         self.values.iter().fold(text.to_owned(), |text, secret| match text.contains(secret.as_str()) {

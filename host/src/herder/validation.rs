@@ -5,8 +5,9 @@ use super::classes::{ClassKind, FoundClass};
 use super::config_def::{Checked, ConfigDef, ConfigValue, split_list};
 use super::error::HerderError;
 use super::framework::Framework;
-use super::model::{ConfigInfo, ConfigInfos, RawConfig};
+use super::model::{ConfigInfo, ConfigInfos};
 use super::secrets::Secrets;
+use crate::store::RawConfig;
 
 /// A configuration being validated.
 pub struct Validation<'a> {
@@ -259,6 +260,6 @@ pub fn refusal(infos: &ConfigInfos) -> Result<(), HerderError> {
 
 /// The error of a configuration without `connector.class`. Names its keys, never its values.
 pub fn no_class(config: &RawConfig) -> HerderError {
-    let keys: Vec<&str> = config.iter().map(|(key, _)| key.as_str()).collect();
+    let keys: Vec<&str> = config.iter().map(|(key, _)| key).collect();
     HerderError::BadRequest(format!("Connector config {{{}}} contains no connector type", keys.join(", ")))
 }

@@ -13,8 +13,8 @@ use serde_json::json;
 use super::error::{ApiError, ApiResult};
 use super::extract::{ConfigBody, JsonBody, Name, NameAndTask, Query};
 use crate::herder::Herder;
-use crate::herder::model::{ConnectorInfo, ConnectorStateInfo, RawConfig, TaskInfo, TaskState, as_object};
-use crate::store::TargetState;
+use crate::herder::model::{ConnectorInfo, ConnectorStateInfo, TaskInfo, TaskState};
+use crate::store::{RawConfig, TargetState};
 
 /// Everything but the unreserved characters of a URI.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -54,18 +54,6 @@ impl CreateConnector {
             },
         };
         Ok((name, config, initial))
-    }
-}
-
-/// A configuration as an answer.
-struct ConfigAnswer(RawConfig);
-
-impl IntoResponse for ConfigAnswer {
-    fn into_response(self) -> Response {
-        match as_object(&self.0, serde_json::value::Serializer) {
-            Ok(object) => Json(object).into_response(),
-            Err(error) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-        }
     }
 }
 
@@ -111,8 +99,8 @@ pub(super) async fn delete(State(herder): Herding, Name(name): Name) -> ApiResul
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn config(State(herder): Herding, Name(name): Name) -> ApiResult<Response> {
-    Ok(ConfigAnswer(herder.connector_config(&name)?).into_response())
+pub(super) async fn config(State(herder): Herding, Name(name): Name) -> ApiResult<Json<Arc<RawConfig>>> {
+    Ok(Json(herder.connector_config(&name)?))
 }
 
 pub(super) async fn put_config(

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::error::{ApiError, ApiResult};
 use super::MAX_JSON_BODY_BYTES;
-use crate::herder::model::RawConfig;
+use crate::store::RawConfig;
 
 /// A body of JSON. Unlike Kafka Connect, which answers 500, whatever does not parse is the client's mistake: 400.
 pub struct JsonBody<T>(pub T);
@@ -46,7 +46,6 @@ pub async fn read_body(body: Body, limit: usize) -> ApiResult<Bytes> {
 }
 
 /// A flat JSON object of strings in its own order. Numbers and booleans become strings as they were written, null stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigBody(pub RawConfig);
 
 impl<'de> Deserialize<'de> for ConfigBody {
@@ -60,17 +59,14 @@ impl<'de> Deserialize<'de> for ConfigBody {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<RawConfig, M::Error> {
-                let mut config = RawConfig::new();
+                let mut config = Vec::new();
                 while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
                     let value = scalar(value.get()).ok_or_else(|| {
                         M::Error::custom(format!("the value of '{key}' must be a string, a number, a boolean or null"))
                     })?;
-                    match config.iter_mut().find(|(known, _)| *known == key) {
-                        Some(entry) => entry.1 = value,
-                        None => config.push((key, value)),
-                    }
+                    config.push((key, value));
                 }
-                Ok(config)
+                Ok(RawConfig::new(config))
             }
         }
         deserializer.deserialize_map(Flat).map(ConfigBody)
@@ -154,11 +150,7 @@ mod tests {
         fn check(json: &str, expect: Result<&[(&str, Option<&str>)], &str>) {
             let parsed = parse::<ConfigBody>(json.as_bytes()).map(|body| body.0).map_err(|error| error.message);
             match expect {
-                Ok(expect) => {
-                    let expect: RawConfig =
-                        expect.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect();
-                    assert_eq!(parsed, Ok(expect), "{json}");
-                }
+                Ok(expect) => assert_eq!(parsed.unwrap().iter().collect::<Vec<_>>(), expect, "{json}"),
                 Err(part) => assert!(parsed.as_ref().is_err_and(|message| message.contains(part)), "{json}: {parsed:?}"),
             }
         }
