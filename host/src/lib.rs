@@ -7,5 +7,6 @@ pub mod herder;
 pub mod kafka;
 pub mod record;
 pub mod rest;
+pub mod sandbox;
 pub mod store;
 pub mod tenant;

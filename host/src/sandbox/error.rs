@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use super::limits::{BATCH_KEY, CPU_KEY, HOSTCALL_KEY, MEMORY_KEY, TABLE_KEY};
+use super::{Call, WIT_VERSIONS};
+
+/// The sandbox itself cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The engine does not start on this machine.
+    #[error("the WebAssembly engine does not start here: {0}")]
+    Engine(String),
+    /// The cache's folder cannot be made or is not for the worker alone.
+    #[error("{path}: {reason}; the worker keeps compiled plugins there, so the folder must be its own and writable")]
+    Cache {
+        /// The folder.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why an upload was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Over [`super::SandboxOptions::max_component_bytes`].
+    #[error(
+        "the component has {size} bytes, over this worker's limit of {limit}; strip debug information from it (`wasm-tools strip`), or raise the limit"
+    )]
+    TooLarge {
+        /// Its bytes.
+        size: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Not WebAssembly, a core module, damaged, or not a plugin.
+    #[error("not a component that this worker can run: {0}")]
+    NotAComponent(String),
+    /// Built against another version of `hawser:connect`.
+    #[error("the component is built against hawser:connect {found}; this worker runs {}: build it against one of these", WIT_VERSIONS.join(", "))]
+    WitVersion {
+        /// Version that it is built against.
+        found: String,
+    },
+    /// Imports what the worker does not offer.
+    #[error("the component imports {}, which this worker does not offer; it offers hawser:connect {} and WASI 0.2 (cli, clocks, filesystem, http, io, random, sockets)", .0.join(", "), WIT_VERSIONS.join(", "))]
+    UnknownImports(Vec<String>),
+    /// An import or export has another shape than the interface.
+    #[error("the component does not fit the interface that it names: {0}; build it against the released wit/ folder")]
+    Mismatch(String),
+    /// The worker failed while loading.
+    #[error("the worker could not load the component: {0}")]
+    Internal(String),
+}
+
+/// Why a call into a plugin failed.
+///
+/// Only after the first three is the instance as good as before; after all others its store is gone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The plugin says that the outside world is in the way: make the same call again after a while.
+    #[error("{0}")]
+    Retriable(String),
+    /// The plugin, or a grant, says that the configuration cannot work.
+    #[error("{0}")]
+    InvalidConfig(String),
+    /// The plugin says that it cannot go on.
+    #[error("{0}")]
+    Fatal(String),
+    /// The plugin crashed.
+    #[error("the plugin crashed in {call}: {message}")]
+    Trap {
+        /// The call that it crashed in.
+        call: Call,
+        /// The trap, the plugin's last words on stderr, and the backtrace.
+        message: String,
+    },
+    /// The call took too long on the clock.
+    #[error("{call} took longer than {} ms; make it faster or raise {}", .limit.as_millis(), .call.timeout_key())]
+    Deadline {
+        /// The call.
+        call: Call,
+        /// What it was allowed.
+        limit: Duration,
+    },
+    /// The call computed for too long.
+    #[error("{call} computed for longer than {} ms; make it faster or raise {CPU_KEY}", .limit.as_millis())]
+    CpuDeadline {
+        /// The call.
+        call: Call,
+        /// What it was allowed.
+        limit: Duration,
+    },
+    /// The instance asked for more than a limit of its own.
+    #[error("{call} met a limit: {exceeded}")]
+    Limit {
+        /// The call that met it.
+        call: Call,
+        /// The limit.
+        exceeded: Exceeded,
+    },
+    /// The answer breaks the rules of the interface.
+    #[error("the answer of {call} breaks the interface: {reason}; this is a defect of the plugin")]
+    BadAnswer {
+        /// The call.
+        call: Call,
+        /// The rule that it breaks.
+        reason: String,
+    },
+    /// The worker could not serve the plugin.
+    #[error("the worker failed during {call}: {reason}")]
+    Host {
+        /// The call.
+        call: Call,
+        /// What happened.
+        reason: String,
+    },
+    /// The instance ended with an earlier call.
+    #[error("{call} was called on an instance that ended before; start a new one")]
+    Ended {
+        /// The call.
+        call: Call,
+    },
+}
+
+impl CallError {
+    /// Whether the instance is gone, so that a new one must be started.
+    pub fn is_instance_dead(&self) -> bool {
+        !matches!(self, CallError::Retriable(_) | CallError::InvalidConfig(_) | CallError::Fatal(_))
+    }
+
+    /// Whether the same call may work later with the same arguments.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, CallError::Retriable(_))
+    }
+}
+
+/// A limit that was met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Exceeded {
+    /// Linear memory.
+    #[error("it asked for {asked} bytes of memory, {allowed} are allowed; let it hold less or raise {MEMORY_KEY}")]
+    Memory {
+        /// Bytes that it would have had.
+        asked: u64,
+        /// Bytes allowed.
+        allowed: u64,
+    },
+    /// Table elements.
+    #[error("it asked for {asked} table elements, {allowed} are allowed; raise {TABLE_KEY}")]
+    TableElements {
+        /// Elements that it would have had.
+        asked: u64,
+        /// Elements allowed.
+        allowed: u64,
+    },
+    /// Bytes handed to the host.
+    #[error("it handed over more than {allowed} bytes; let it use smaller batches or raise {HOSTCALL_KEY}")]
+    HostcallBytes {
+        /// Bytes allowed.
+        allowed: u64,
+    },
+    /// Records in an answer.
+    #[error("it answered with {asked} records, {allowed} are allowed; let it use smaller batches or raise {BATCH_KEY}")]
+    BatchRecords {
+        /// Records in the answer.
+        asked: u32,
+        /// Records allowed.
+        allowed: u32,
+    },
+    /// Handles of resources that it did not drop.
+    #[error("it holds too many resources (files, streams, requests); let it drop those that it no longer needs")]
+    Handles,
+    /// Instances in the worker.
+    #[error("this worker runs as many instances as it has room for; stop connectors or add workers")]
+    Instances,
+}

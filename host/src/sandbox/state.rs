@@ -1,0 +1,107 @@
+//! What the host keeps for one instance, and what the instance is given.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::record::SchemaTable;
+
+use super::http::Gate;
+use super::limiter::Limiter;
+use super::log::{LogStream, PluginLog, Stream};
+use super::requests::Collector;
+use super::{CallError, Grants, InstanceEnv, OffsetReader};
+
+/// Streams, files and requests that one instance may hold at a time.
+pub(super) const MAX_HANDLES: usize = 4096;
+/// Random bytes that one call may ask for.
+const MAX_RANDOM_BYTES: u64 = 1 << 20;
+
+/// The data of a store.
+pub(super) struct HostState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    pub(super) gate: Gate,
+    pub(super) limiter: Limiter,
+    pub(super) log: Arc<PluginLog>,
+    pub(super) schemas: Arc<SchemaTable>,
+    pub(super) schema_bytes: usize,
+    pub(super) offsets: Option<Arc<dyn OffsetReader>>,
+    pub(super) requests: Collector,
+    failure: Option<String>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl HostState {
+    /// # Errors
+    /// [`CallError::InvalidConfig`] when a granted directory cannot be opened.
+    pub(super) fn new(
+        env: &InstanceEnv,
+        offsets: Option<Arc<dyn OffsetReader>>,
+        room: OwnedSemaphorePermit,
+    ) -> Result<HostState, CallError> {
+        let log = Arc::new(PluginLog::new(env.connector.clone(), env.task, &env.limits));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        Ok(HostState {
+            wasi: wasi(&env.grants, &log)?,
+            http: WasiHttpCtx::new(),
+            table,
+            gate: Gate::new(env.grants.http.clone(), log.clone()),
+            limiter: Limiter::new(&env.limits),
+            log,
+            schemas: env.schemas.clone(),
+            schema_bytes: 0,
+            offsets,
+            requests: Collector::default(),
+            failure: None,
+            _room: room,
+        })
+    }
+
+    /// Remembers that the host, not the guest, is why the call fails.
+    pub(super) fn fail(&mut self, reason: String) -> wasmtime::Error {
+        let error = wasmtime::Error::msg(reason.clone());
+        self.failure = Some(reason);
+        error
+    }
+
+    pub(super) fn take_failure(&mut self) -> Option<String> {
+        self.failure.take()
+    }
+}
+
+/// Clocks and randomness, standard streams that end in the log, and the granted directories. Sockets stay denied, which is
+/// the default of [`WasiCtx`], as are arguments and environment variables.
+fn wasi(grants: &Grants, log: &Arc<PluginLog>) -> Result<WasiCtx, CallError> {
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(LogStream::new(log.clone(), Stream::Stdout));
+    wasi.stderr(LogStream::new(log.clone(), Stream::Stderr));
+    wasi.max_random_size(MAX_RANDOM_BYTES);
+    for grant in &grants.files {
+        let perms = if grant.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+        let path = grant.path.to_string_lossy();
+        wasi.preopened_dir(&grant.path, &path, perms).map_err(|error| {
+            CallError::InvalidConfig(format!(
+                "sandbox.files: the directory {path} cannot be opened: {error}; create it or correct the key"
+            ))
+        })?;
+    }
+    Ok(wasi.build())
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for HostState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.gate, table: &mut self.table, ctx: &mut self.http }
+    }
+}
