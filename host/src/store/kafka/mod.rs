@@ -27,7 +27,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct KafkaStore {
     settings: ClientConfig,
     producer: FutureProducer,
-    admin: AdminClient<DefaultClientContext>,
+    admin: Arc<AdminClient<DefaultClientContext>>,
 }
 
 impl KafkaStore {
@@ -50,7 +50,7 @@ impl KafkaStore {
         };
         Ok(KafkaStore {
             producer: producer.create().map_err(failed)?,
-            admin: settings.create().map_err(failed)?,
+            admin: Arc::new(settings.create().map_err(failed)?),
             settings: settings.clone(),
         })
     }

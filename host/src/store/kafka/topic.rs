@@ -1,5 +1,6 @@
 //! The topic under a log.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -12,6 +13,8 @@ use super::REQUEST_TIMEOUT;
 
 /// How long a new topic may take to be known by the brokers.
 const CREATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Kafka's limit for the name of a topic.
+const MAX_NAME_BYTES: usize = 249;
 /// The wait between two looks at a topic that is being created.
 const CREATION_POLL: Duration = Duration::from_millis(100);
 
@@ -64,7 +67,8 @@ pub struct TopicSpec {
 type Admin = AdminClient<DefaultClientContext>;
 
 /// Makes sure that the topic exists and fits its purpose; answers its number of partitions.
-pub(super) async fn ensure(admin: &Admin, spec: &TopicSpec) -> Result<i32, StoreError> {
+pub(super) async fn ensure(admin: &Arc<Admin>, spec: &TopicSpec) -> Result<i32, StoreError> {
+    check_name(spec)?;
     if partitions(admin, spec).await?.is_none() {
         create(admin, spec).await?;
     }
@@ -95,10 +99,13 @@ pub(super) async fn ensure(admin: &Admin, spec: &TopicSpec) -> Result<i32, Store
 }
 
 /// The number of partitions, `None` if there is no such topic.
-async fn partitions(admin: &Admin, spec: &TopicSpec) -> Result<Option<i32>, StoreError> {
-    let failed = |reason: String| StoreError::Read { log: spec.name.clone(), reason };
+async fn partitions(admin: &Arc<Admin>, spec: &TopicSpec) -> Result<Option<i32>, StoreError> {
+    let failed = |reason: String| StoreError::Read { log: format!("topic '{}'", spec.name), reason };
+    let admin = admin.clone();
     // Metadata for all topics: asking for one may make the broker create it, with the wrong settings.
-    let metadata = tokio::task::block_in_place(|| admin.inner().fetch_metadata(None, REQUEST_TIMEOUT))
+    let metadata = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, REQUEST_TIMEOUT))
+        .await
+        .map_err(|error| failed(error.to_string()))?
         .map_err(|error| failed(error.to_string()))?;
     let topic = metadata.topics().iter().find(|topic| topic.name() == spec.name);
     Ok(topic.and_then(|topic| i32::try_from(topic.partitions().len()).ok()).filter(|&count| count > 0))
@@ -143,6 +150,19 @@ async fn cleanup_policy(admin: &Admin, spec: &TopicSpec) -> Result<String, Strin
     let resource = resources.into_iter().next().ok_or("no answer")?.map_err(|code| code.to_string())?;
     let entry = resource.get("cleanup.policy").and_then(|entry| entry.value.clone());
     entry.ok_or_else(|| "the broker does not tell".to_owned())
+}
+
+/// What Kafka takes as the name of a topic.
+fn check_name(spec: &TopicSpec) -> Result<(), StoreError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=MAX_NAME_BYTES).contains(&spec.name.len()) && spec.name.bytes().all(legal) && spec.name != "." && spec.name != ".." {
+        return Ok(());
+    }
+    Err(StoreError::Topic(format!(
+        "Topic {:?} supplied via the '{}' property is not a legal name: use up to {MAX_NAME_BYTES} letters, digits, '.', '_' and '-'",
+        spec.name,
+        spec.purpose.key()
+    )))
 }
 
 /// The config topic's records must be in one order.
