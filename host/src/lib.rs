@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod herder;
 pub mod kafka;
+pub mod plugin;
 pub mod record;
 pub mod rest;
 pub mod sandbox;
