@@ -108,6 +108,8 @@ pub enum Validator {
     AtLeastOrNull(i64),
     /// One of these strings.
     OneOf(Vec<String>),
+    /// One of these strings, or null.
+    OneOfOrNull(Vec<String>),
     /// One of these strings in any case.
     OneOfIgnoringCase(Vec<String>),
     /// A string with something in it; null is let through.
@@ -128,6 +130,7 @@ impl fmt::Debug for Validator {
             Validator::AtLeast(_) => "AtLeast",
             Validator::AtLeastOrNull(_) => "AtLeastOrNull",
             Validator::OneOf(_) => "OneOf",
+            Validator::OneOfOrNull(_) => "OneOfOrNull",
             Validator::OneOfIgnoringCase(_) => "OneOfIgnoringCase",
             Validator::NonEmpty => "NonEmpty",
             Validator::Name => "Name",
@@ -147,13 +150,15 @@ impl Validator {
             _ => None,
         };
         match (self, value) {
+            (Validator::OneOfOrNull(_), None) => Ok(()),
             (Validator::AtLeast(_), None) => invalid("Value must be non-null"),
             (Validator::AtLeast(least) | Validator::AtLeastOrNull(least), Some(Value::Integer(number)))
                 if number < least =>
             {
                 invalid(&format!("Value must be at least {least}"))
             }
-            (Validator::OneOf(choices), _) if !choices.iter().any(|choice| Some(choice.as_str()) == text) => {
+            (Validator::OneOf(choices) | Validator::OneOfOrNull(choices), _)
+                if !choices.iter().any(|choice| Some(choice.as_str()) == text) => {
                 invalid(&format!("String must be one of: {}", choices.join(", ")))
             }
             (Validator::OneOfIgnoringCase(choices), _)

@@ -10,6 +10,9 @@ use super::validation::refusal;
 use super::{Herder, State};
 use crate::store::{RawConfig, RestartRequest, TargetState, Written};
 
+/// Tries of a patch whose configuration others change while it is validated.
+const MAX_PATCH_TRIES: usize = 10;
+
 impl Herder {
     /// Creates a connector.
     ///
@@ -58,7 +61,7 @@ impl Herder {
         name: &str,
         patch: RawConfig,
     ) -> Result<ConnectorInfo, HerderError> {
-        loop {
+        for _ in 0..MAX_PATCH_TRIES {
             let before = self.connector_config(name)?;
             let config = patched(&before, &patch);
             self.check_config(&config).await?;
@@ -75,6 +78,7 @@ impl Herder {
                 return Ok(info);
             }
         }
+        Err(HerderError::Conflict(format!("The configuration of connector {name} keeps being changed by others; try again")))
     }
 
     async fn replace(&self, name: &str, config: RawConfig) -> Result<(bool, ConnectorInfo), HerderError> {

@@ -16,6 +16,7 @@ pub mod classes;
 pub mod config_def;
 pub mod engine;
 pub mod framework;
+pub mod installed;
 pub mod loggers;
 pub mod model;
 pub mod plan;
@@ -32,6 +33,8 @@ mod restart;
 mod runner;
 mod status;
 mod task;
+#[cfg(test)]
+pub(crate) mod testing;
 mod validator;
 
 use std::sync::Arc;

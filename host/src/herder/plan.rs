@@ -101,7 +101,7 @@ pub fn get<'c>(config: &'c Config, key: &str) -> Option<&'c str> {
 }
 
 /// The uploads that hold a connector's class, its transforms and its predicates.
-fn uses(class: &FoundClass, config: &Config, classes: &dyn Classes) -> Vec<(Arc<str>, String)> {
+pub(super) fn uses(class: &FoundClass, config: &Config, classes: &dyn Classes) -> Vec<(Arc<str>, String)> {
     let mut uses: Vec<(Arc<str>, String)> = Vec::new();
     let mut add = |class: &FoundClass| {
         if let Some(plugin) = &class.plugin {

@@ -290,7 +290,7 @@ impl Runner {
     }
 
     /// Stores task configurations if they differ from what is stored, as Kafka Connect compares them.
-    async fn store_tasks(&self, plan: &Plan, tasks: Vec<Config>) -> Result<(), PluginError> {
+    async fn store_tasks(&mut self, plan: &Plan, tasks: Vec<Config>) -> Result<(), PluginError> {
         let most = max_tasks(plan);
         let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         if count > most {

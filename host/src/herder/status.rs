@@ -38,7 +38,8 @@ impl Herder {
     /// # Errors
     /// There is none of that name.
     pub fn connector(&self, name: &str) -> Result<ConnectorInfo, HerderError> {
-        Ok(self.info(name, &self.known(name)?))
+        let connector = self.known(name)?;
+        Ok(self.info(name, &connector))
     }
 
     /// A connector's configuration as deployed.

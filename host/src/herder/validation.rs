@@ -107,7 +107,13 @@ impl<'a> Validation<'a> {
                 }
                 def.define(own);
             }
-            let values = def.validate(&self.config);
+            let mut values = def.validate(&self.config);
+            let role = key.split('.').next().unwrap_or_default();
+            if let Some(kind) = values.iter_mut().find(|value| value.name == format!("{key}.converter.type")) {
+                // Set by the worker, whatever the configuration says.
+                kind.value = Some(role.to_owned());
+                kind.errors.clear();
+            }
             self.appended.push(Section { def, values });
         }
     }

@@ -2,7 +2,7 @@
 
 use super::classes::{ClassKind, FoundClass};
 use super::config_def::{Checked, ConfigDef, ConfigValue};
-use super::engine::{Config, PluginError};
+use super::engine::Config;
 use super::error::HerderError;
 use super::model::{ConfigInfos, ConfigKeyInfo, PluginInfo};
 use super::validation::{Validation, invalid_version, no_class};
@@ -99,9 +99,7 @@ impl Herder {
         config: &Config,
     ) -> Result<Vec<ConfigValue>, HerderError> {
         let answered = self.context.engine.validate(class, config).await;
-        answered.map_err(|PluginError::Retriable(message) | PluginError::Failed(message)| {
-            HerderError::Internal(validation.secrets.hide(&message))
-        })
+        answered.map_err(|error| HerderError::Internal(validation.secrets.hide(&error.to_string())))
     }
 
     /// The transforms and predicates of a configuration that are found: the prefix of their keys, and their class.

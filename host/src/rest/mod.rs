@@ -22,6 +22,8 @@ mod connector_plugins;
 mod connectors;
 mod offsets;
 mod plugins;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -9,8 +9,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Most connections at a time; further ones wait in the backlog of the listener.
 pub const MAX_CONNECTIONS: usize = 1024;
@@ -33,11 +33,12 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// Serves until `stop` is cancelled, then lets requests under way end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = TaskTracker::new();
+    let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
+            Some(_) = connections.join_next() => continue,
         };
         let Some((stream, place)) = accepted else { continue };
         let (router, stop) = (router.clone(), stop.clone());
@@ -47,8 +48,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         });
     }
     drop(listener);
-    connections.close();
-    if tokio::time::timeout(STOP_TIMEOUT, connections.wait()).await.is_err() {
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
         tracing::warn!("Requests were still under way after {STOP_TIMEOUT:?} and are given up.");
     }
 }
