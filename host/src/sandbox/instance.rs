@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use wasmtime::component::{ResourceAny, ResourceTableError};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, WasmBacktrace};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::host::types;
 use super::call::watch;
@@ -46,7 +46,8 @@ impl Live {
         let room = room.map_err(|_| CallError::Limit { call, exceeded: Exceeded::Instances })?;
         let mut store = Store::new(engine, HostState::new(env, offsets, room)?);
         store.limiter(|state| &mut state.limiter);
-        store.epoch_deadline_async_yield_and_update(1);
+        // Tokio's own yield lets timers and sockets be looked at before the guest goes on; waking at once would not.
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
         store.set_hostcall_fuel(usize::try_from(env.limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(MAX_HANDLES);
         Ok(Box::new(Live { store, limits: env.limits.clone(), cpu: Duration::ZERO, calls: 0 }))

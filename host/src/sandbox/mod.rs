@@ -30,6 +30,9 @@ mod sink;
 mod source;
 mod state;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use answer::{Checkpoint, Failure, Polled, TopicOffset, TopicPartition, Transformed};
 pub use call::{Call, Usage};
 pub use chain::{ChainInstance, Guard, Step};

@@ -11,6 +11,9 @@ pub enum StoreError {
         /// The cause.
         reason: String,
     },
+    /// librdkafka refuses the worker's client settings.
+    #[error("cannot make a Kafka client: {0}; check the worker's client settings")]
+    Client(String),
     /// A write was not stored, or not known to be stored: it may be tried again.
     #[error("cannot write to {log}: {reason}")]
     Write {

@@ -14,6 +14,8 @@ mod error;
 mod file;
 mod kafka;
 mod log;
+#[cfg(test)]
+pub(crate) mod memory;
 mod offsets;
 mod statuses;
 

@@ -96,10 +96,7 @@ impl OffsetStore {
         self.log.read_to_end().await?;
         let connectors = self.reader.connectors();
         let known = connectors.get(connector);
-        Ok(wanted
-            .iter()
-            .map(|partition| Some(known?.get(canonical(partition).as_str())?.offset.clone()))
-            .collect())
+        Ok(wanted.iter().map(|partition| Some(known?.get(canonical(partition).as_str())?.offset.clone())).collect())
     }
 
     /// Writes offsets; `None` removes one. All are durable when this returns. The order of different partitions is free.
@@ -201,8 +198,8 @@ fn offset_bytes(text: &str) -> Result<Vec<u8>, StoreError> {
 
 /// JSON whose members, if it is an object, are primitives.
 fn parse(text: &str) -> Result<Value, StoreError> {
-    let value: Value = serde_json::from_str(text)
-        .map_err(|_| StoreError::Invalid("A source partition or offset must be JSON".to_owned()))?;
+    let value: Value =
+        serde_json::from_str(text).map_err(|_| StoreError::Invalid("A source partition or offset must be JSON".to_owned()))?;
     for (field, member) in value.as_object().into_iter().flatten() {
         let kind = match member {
             Value::Array(_) => "ARRAY",
@@ -230,4 +227,168 @@ fn canonical(value: &Value) -> String {
         }
     }
     sorted(value).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::memory::MemoryLog;
+    use super::*;
+
+    async fn open(log: &Arc<MemoryLog>) -> OffsetStore {
+        OffsetStore::open(log.clone()).await.unwrap()
+    }
+
+    fn pair(partition: &str, offset: Option<&str>) -> (String, Option<String>) {
+        (partition.to_owned(), offset.map(str::to_owned))
+    }
+
+    async fn get(store: &OffsetStore, connector: &str, partition: &str) -> Option<String> {
+        let found = store.get(connector, &[partition.to_owned()]).await.unwrap();
+        found[0].as_deref().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn records_have_the_bytes_of_kafka_connect() {
+        let log = Arc::new(MemoryLog::default());
+        let store = open(&log).await;
+        let offsets = vec![
+            pair(r#"{ "filename": "/tmp/in.txt" }"#, Some(r#"{"position":35}"#)),
+            pair("null", Some(r#"{"x":null,"y":1.10,"z":12345678901234567890123}"#)),
+            pair(r#"{"never":"seen"}"#, None),
+        ];
+        store.put("local-file-source", offsets).await.unwrap();
+        let expect = [
+            (r#"["local-file-source",{"filename":"/tmp/in.txt"}]"#, r#"{"position":35}"#),
+            // Numbers keep their digits.
+            (r#"["local-file-source",null]"#, r#"{"x":null,"y":1.10,"z":12345678901234567890123}"#),
+        ];
+        assert_eq!(log.texts(), expect.map(|(key, value)| (key.to_owned(), Some(value.to_owned()))));
+        let again = open(&log.reopened(true)).await;
+        assert_eq!(get(&again, "local-file-source", "null").await.as_deref(), Some(expect[1].1));
+        assert_eq!(get(&again, "local-file-source", r#"{"never":"seen"}"#).await, None);
+        assert_eq!(get(&again, "other", "null").await, None);
+    }
+
+    #[tokio::test]
+    async fn keys_are_matched_by_value_and_kept() {
+        let found = r#"["c",{"table":"t","db" : "\u0064"}]"#;
+        let log = MemoryLog::with([(found, Some(r#"{"row":1}"#))]);
+        let store = open(&log).await;
+        let ours = r#"{"db":"d","table":"t"}"#;
+        assert_eq!(get(&store, "c", ours).await.as_deref(), Some(r#"{"row":1}"#));
+        store.put("c", vec![pair(ours, Some(r#"{"row":2}"#))]).await.unwrap();
+        assert_eq!(log.texts()[1], (found.to_owned(), Some(r#"{"row":2}"#.to_owned())));
+
+        // Another worker uses another order: both records are kept up, and removed together.
+        let theirs = br#"["c",{"db":"d","table":"t"}]"#.to_vec();
+        log.append(vec![(theirs, Some(br#"{"row":3}"#.to_vec()))]).await.unwrap();
+        assert_eq!(get(&store, "c", ours).await.as_deref(), Some(r#"{"row":3}"#));
+        store.put("c", vec![pair(ours, Some(r#"{"row":4}"#))]).await.unwrap();
+        assert_eq!(log.texts().len(), 5);
+        assert_eq!(store.list("c").await.unwrap(), [(ours.into(), r#"{"row":4}"#.into())]);
+        assert_eq!(store.reset("c").await.unwrap(), 1);
+        assert_eq!(store.list("c").await.unwrap(), []);
+        assert!(log.reopened(true).texts().is_empty());
+        assert_eq!(store.reset("c").await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn connectors_are_kept_apart() {
+        let log = Arc::new(MemoryLog::default());
+        let store = open(&log).await;
+        for connector in ["a", "b"] {
+            let offsets = (0..3).map(|n| pair(&format!(r#"{{"p":{n}}}"#), Some(&format!(r#"{{"o":"{connector}{n}"}}"#))));
+            store.put(connector, offsets.collect()).await.unwrap();
+        }
+        store.put("a", vec![pair(r#"{"p":1}"#, None)]).await.unwrap();
+        let texts = |list: Vec<(Arc<str>, Arc<str>)>| list.iter().map(|(p, o)| format!("{p}{o}")).collect::<Vec<_>>();
+        assert_eq!(texts(store.list("a").await.unwrap()), [r#"{"p":0}{"o":"a0"}"#, r#"{"p":2}{"o":"a2"}"#]);
+        assert_eq!(store.reset("b").await.unwrap(), 3);
+        assert_eq!(store.list("a").await.unwrap().len(), 2);
+        assert_eq!(texts(open(&log.reopened(true)).await.list("a").await.unwrap()).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn bad_offsets_are_refused_as_a_whole() {
+        let log = Arc::new(MemoryLog::default());
+        let store = open(&log).await;
+        let check = async |partition: &str, offset: &str, expect: &str| {
+            let offsets = vec![pair("{}", Some("{}")), pair(partition, Some(offset))];
+            let error = store.put("c", offsets).await.unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+            assert!(log.texts().is_empty());
+        };
+        let nested = "Offsets may only contain primitive types as values, but field x contains";
+        check(r#"{"x":{}}"#, "{}", &format!("{nested} MAP")).await;
+        check("{}", r#"{"x":[1]}"#, &format!("{nested} ARRAY")).await;
+        check("[]", "{}", "partition must be a JSON object or null").await;
+        check("{}", "null", "offset must be a JSON object").await;
+        check("{}", "{}{}", "must be JSON").await;
+        check("no", "{}", "must be JSON").await;
+        assert!(store.get("c", &["no".to_owned()]).await.is_err());
+    }
+
+    fn hostile() -> impl Strategy<Value = (Vec<u8>, Option<Vec<u8>>)> {
+        let keys = prop::sample::select(vec![
+            r#"["c",{"a":1,"b":2}]"#,
+            r#"["c",{"b":2,"a":1}]"#,
+            r#"["c",{"a":[{"z":1,"y":{}}]}]"#,
+            r#"["c",null]"#,
+            r#"["c",{}]"#,
+            r#"["c",[]]"#,
+            r#"["c"]"#,
+            r#"["c",{},{}]"#,
+            r#"[1,{}]"#,
+            r#"["c",{"a":1e999}]"#,
+            "{}",
+            "",
+        ]);
+        let key = prop_oneof![keys.prop_map(|text| text.as_bytes().to_vec()), any::<Vec<u8>>()];
+        let values = prop::sample::select(vec![r#"{"a":1}"#, r#" {"a":{"b":[]}} "#, "null", "[]", "1", ""]);
+        let value = prop_oneof![values.prop_map(|text| text.as_bytes().to_vec()), any::<Vec<u8>>()];
+        (key, prop::option::of(value))
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_cause_a_panic(records in prop::collection::vec(hostile(), 0..40)) {
+            block_on(async {
+                let log = MemoryLog::with(records);
+                let store = open(&log).await;
+                for (partition, offset) in store.list("c").await.unwrap() {
+                    prop_assert_eq!(get(&store, "c", "{}").await.is_some(), get(&store, "c", " { } ").await.is_some());
+                    prop_assert!(serde_json::from_str::<Map<String, Value>>(&offset).is_ok(), "{partition}");
+                }
+                store.reset("c").await.unwrap();
+                prop_assert!(open(&log.reopened(true)).await.list("c").await.unwrap().is_empty());
+                Ok(())
+            })?;
+        }
+
+        #[test]
+        fn what_is_put_is_found_in_any_order(
+            members in prop::collection::btree_map("\\PC{0,6}", prop_oneof![
+                Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), "\\PC{0,6}".prop_map(Value::from),
+            ], 0..5),
+            position: u64,
+        ) {
+            block_on(async {
+                let log = Arc::new(MemoryLog::default());
+                let store = open(&log).await;
+                let forward: Map<String, Value> = members.clone().into_iter().collect();
+                let backward: Map<String, Value> = members.into_iter().rev().collect();
+                let offset = format!(r#"{{"position":{position}}}"#);
+                store.put("c", vec![pair(&Value::Object(forward).to_string(), Some(&offset))]).await.unwrap();
+                let again = open(&log.reopened(true)).await;
+                prop_assert_eq!(get(&again, "c", &Value::Object(backward).to_string()).await, Some(offset));
+                Ok(())
+            })?;
+        }
+    }
 }

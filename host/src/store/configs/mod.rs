@@ -75,11 +75,8 @@ impl LogReader for Reader {
 impl ConfigStore {
     /// Reads the whole log and follows it from then on.
     pub async fn open(log: Arc<dyn CompactedLog>) -> Result<ConfigStore, StoreError> {
-        let reader = Arc::new(Reader {
-            state: Mutex::default(),
-            snapshot: ArcSwap::default(),
-            changes: broadcast::Sender::new(CHANGES),
-        });
+        let reader =
+            Arc::new(Reader { state: Mutex::default(), snapshot: ArcSwap::default(), changes: broadcast::Sender::new(CHANGES) });
         log.start(reader.clone()).await?;
         {
             let mut state = reader.state();

@@ -94,21 +94,15 @@ pub(super) fn encode(record: &Record) -> Entry {
     let (key, value) = match record {
         Record::Target(name, state) => (format!("{TARGET}{name}"), state.map(|state| target_value(state).to_string())),
         Record::Connector(name, config) => (format!("{CONNECTOR}{name}"), config.as_ref().map(properties_text)),
-        Record::Task(name, number, config) => {
-            (format!("{TASK}{name}-{number}"), config.as_ref().map(properties_text))
-        }
+        Record::Task(name, number, config) => (format!("{TASK}{name}-{number}"), config.as_ref().map(properties_text)),
         Record::Commit(name, tasks) => (format!("{COMMIT}{name}"), tasks.map(|n| json!({ "tasks": n }).to_string())),
         Record::Restart(request) => (
             format!("{RESTART}{}", request.connector),
             Some(json!({ "include-tasks": request.include_tasks, "only-failed": request.only_failed }).to_string()),
         ),
-        Record::Fencing(name, tasks) => {
-            (format!("{FENCING}{name}"), tasks.map(|n| json!({ "task-count": n }).to_string()))
-        }
+        Record::Fencing(name, tasks) => (format!("{FENCING}{name}"), tasks.map(|n| json!({ "task-count": n }).to_string())),
         Record::SessionKey(key) => (SESSION_KEY.to_owned(), Some(to_text(key))),
-        Record::Logger { namespace, level } => {
-            (format!("{LOGGER}{namespace}"), Some(json!({ "level": level }).to_string()))
-        }
+        Record::Logger { namespace, level } => (format!("{LOGGER}{namespace}"), Some(json!({ "level": level }).to_string())),
     };
     (key.into_bytes(), value.map(String::into_bytes))
 }

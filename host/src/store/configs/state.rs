@@ -182,11 +182,7 @@ impl ConfigState {
     }
 
     pub fn snapshot(&self) -> ConfigSnapshot {
-        ConfigSnapshot {
-            offset: self.offset,
-            connectors: self.published.clone(),
-            session_key: self.session_key.clone(),
-        }
+        ConfigSnapshot { offset: self.offset, connectors: self.published.clone(), session_key: self.session_key.clone() }
     }
 
     /// The numbers of the task records that the log holds for a connector.

@@ -169,7 +169,9 @@ impl Database {
     /// Writes all appends in one transaction.
     fn write(&self, group: &mut [Append]) -> Result<(), redb::Error> {
         let Some(file) = &self.file else { return Err(redb::Error::DatabaseClosed) };
-        let transaction = file.begin_write()?;
+        let mut transaction = file.begin_write()?;
+        // A worker that was killed starts at once, however large the file: nothing has to be checked or rebuilt.
+        transaction.set_quick_repair(true);
         for append in group {
             let mut next_offsets = transaction.open_table(NEXT)?;
             let mut records = transaction.open_table(Records::new(&records_name(&append.log)))?;

@@ -40,12 +40,7 @@ pub(super) struct KafkaLog {
 }
 
 impl KafkaLog {
-    pub fn new(
-        settings: &ClientConfig,
-        producer: FutureProducer,
-        topic: &str,
-        partitions: i32,
-    ) -> Result<KafkaLog, StoreError> {
+    pub fn new(settings: &ClientConfig, producer: FutureProducer, topic: &str, partitions: i32) -> Result<KafkaLog, StoreError> {
         let mut settings = settings.clone();
         if settings.get("group.id").is_none() {
             // librdkafka wants one, even where partitions are assigned by hand and nothing is committed.
@@ -57,9 +52,7 @@ impl KafkaLog {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
             .set("queued.max.messages.kbytes", READ_AHEAD_KIB);
-        let consumer = settings
-            .create()
-            .map_err(|error| StoreError::Read { log: topic.to_owned(), reason: error.to_string() })?;
+        let consumer = settings.create().map_err(|error| StoreError::Client(error.to_string()))?;
         Ok(KafkaLog {
             topic: topic.to_owned(),
             partitions,
@@ -246,11 +239,7 @@ fn take_in(
     }
     let records: Vec<_> = messages
         .iter()
-        .map(|message| LogRecord {
-            offset: message.offset(),
-            key: message.key().unwrap_or_default(),
-            value: message.payload(),
-        })
+        .map(|message| LogRecord { offset: message.offset(), key: message.key().unwrap_or_default(), value: message.payload() })
         .collect();
     if !records.is_empty() {
         reader.apply(&records);

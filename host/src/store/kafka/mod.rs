@@ -2,9 +2,9 @@
 
 mod log;
 mod progress;
-mod topic;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +44,7 @@ impl KafkaStore {
             .set("message.timeout.ms", WRITE_TIMEOUT.as_millis().to_string())
             // Kafka's own default, so that a key stays on the partition where a JVM worker would put it.
             .set("partitioner", "murmur2_random");
-        let failed = |error: rdkafka::error::KafkaError| StoreError::Open {
-            path: "on Kafka".to_owned(),
-            reason: error.to_string(),
-        };
+        let failed = |error: rdkafka::error::KafkaError| StoreError::Client(error.to_string());
         Ok(KafkaStore {
             producer: producer.create().map_err(failed)?,
             admin: Arc::new(settings.create().map_err(failed)?),

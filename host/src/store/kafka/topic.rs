@@ -143,10 +143,8 @@ async fn create(admin: &Admin, spec: &TopicSpec) -> Result<(), StoreError> {
 
 async fn cleanup_policy(admin: &Admin, spec: &TopicSpec) -> Result<String, String> {
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let resources = admin
-        .describe_configs([&ResourceSpecifier::Topic(&spec.name)], &options)
-        .await
-        .map_err(|error| error.to_string())?;
+    let resources =
+        admin.describe_configs([&ResourceSpecifier::Topic(&spec.name)], &options).await.map_err(|error| error.to_string())?;
     let resource = resources.into_iter().next().ok_or("no answer")?.map_err(|code| code.to_string())?;
     let entry = resource.get("cleanup.policy").and_then(|entry| entry.value.clone());
     entry.ok_or_else(|| "the broker does not tell".to_owned())

@@ -125,10 +125,8 @@ impl View {
             _ => true,
         });
         let next = pending.iter().take(limit);
-        next.map(|(key, pending)| {
-            (Mark { key: key.clone(), version: pending.version }, encode(key, pending.value.as_ref()))
-        })
-        .unzip()
+        next.map(|(key, pending)| (Mark { key: key.clone(), version: pending.version }, encode(key, pending.value.as_ref())))
+            .unzip()
     }
 
     /// What was taken is stored.
@@ -166,6 +164,5 @@ fn is_older(present: &Status, next: &Status) -> bool {
 fn is_late(present: &Status, next: &Status) -> bool {
     next.state == State::Unassigned
         && present.state == State::Running
-        && (present.generation > next.generation
-            || present.generation == next.generation && present.worker_id != next.worker_id)
+        && (present.generation > next.generation || present.generation == next.generation && present.worker_id != next.worker_id)
 }

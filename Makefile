@@ -1,0 +1,46 @@
+# Thin: each target is a line or two; the work is in scripts/. `make` lists them.
+
+BIN = $(or $(CARGO_TARGET_DIR),target)/release
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve plugins test lint bench kafka clean setup worker
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: worker ## the whole thing once: upload plugins, move 100,000 records file -> Kafka -> transforms -> file, compare
+	@scripts/plugins.sh plugins/file plugins/transforms
+	@python3 scripts/demo.py $(BIN)/hawser
+
+serve: worker ## a worker with its embedded broker on 127.0.0.1:8083, and curl lines to paste
+	@scripts/plugins.sh plugins/file plugins/transforms
+	@scripts/serve.sh
+
+plugins: setup ## every plugin -> target/plugins/NAME.wasm
+	@scripts/plugins.sh
+
+test: ## everything: format, lints, unit tests, plugins, end-to-end on Apache Kafka and on the development broker
+	@scripts/test.sh
+
+lint: setup ## format and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: worker ## figures, as ratios to a plain Kafka client
+	@scripts/plugins.sh
+	cargo run --release -p hawser-bench
+
+kafka: setup ## a real Kafka on a free port of this machine (stop it with scripts/kafka.sh stop)
+	@scripts/setup.sh test
+	@scripts/kafka.sh start
+
+clean: ## what was built and cached; a Kafka of `make kafka` is stopped
+	-@scripts/kafka.sh stop
+	cargo clean
+	rm -rf .cache
+
+setup:
+	@scripts/setup.sh build
+
+worker: setup
+	cargo build --release --bin hawser

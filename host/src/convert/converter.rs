@@ -1,0 +1,61 @@
+use super::ConvertError;
+use crate::record::{Headers, SchemaId};
+
+/// Where a key, value or header value stands.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// Topic of the record.
+    pub topic: &'a str,
+    /// The record's Kafka headers: bytes as on the topic when decoding. Some formats keep a schema's id there.
+    pub headers: Headers<'a>,
+}
+
+/// One of Kafka Connect's converters: between the bytes on a topic and payloads (bytes, text or JSON with the id of a schema, see
+/// [`SchemaId`]). A null payload with one of the ids below 16 has no schema.
+///
+/// Each direction has a quick question, whether bytes can be handed on as they stand, and the conversion proper. Where the answer is
+/// yes for a whole batch, its buffer is moved and not even looked at again.
+pub trait Converter: Send {
+    /// The id under which a plugin can have the bytes of a topic (`None` for null) as they stand; `None` if they must be
+    /// decoded, or refused.
+    fn keeps_decoded(&mut self, bytes: Option<&[u8]>) -> Option<SchemaId>;
+
+    /// Appends to `out` the payload that the bytes of a topic hold.
+    ///
+    /// # Errors
+    /// What Kafka's converter throws. What was appended until then is void.
+    fn decode(&mut self, place: &Place<'_>, bytes: Option<&[u8]>, out: &mut Vec<u8>) -> Result<Decoded, ConvertError>;
+
+    /// Whether a payload goes to the topic as it stands.
+    fn keeps_encoded(&mut self, schema: SchemaId, payload: Option<&[u8]>) -> bool;
+
+    /// Appends to `out` the bytes for the topic.
+    ///
+    /// # Errors
+    /// What Kafka's converter throws. What was appended until then is void.
+    fn encode(
+        &mut self,
+        place: &Place<'_>,
+        schema: SchemaId,
+        payload: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded, ConvertError>;
+}
+
+/// What was decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoded {
+    /// A null, and its schema.
+    Null(SchemaId),
+    /// The bytes that were appended, and how they are to be read.
+    Payload(SchemaId),
+}
+
+/// What was encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoded {
+    /// A null.
+    Null,
+    /// The bytes that were appended.
+    Bytes,
+}

@@ -1,0 +1,290 @@
+use std::sync::Arc;
+
+use super::classes::{self, Role};
+use super::converter::{Converter, Decoded, Encoded, Place};
+use super::{ConfigError, ConvertError, Stage};
+use crate::record::{Batch, NULL_LENGTH, RecordRef, SchemaId, SchemaTable};
+
+/// A record that could not be converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Its place in the batch that came in.
+    pub index: u32,
+    /// What could not be converted.
+    pub stage: Stage,
+    /// JVM class name of the converter.
+    pub class: &'static str,
+    /// Why.
+    pub error: ConvertError,
+}
+
+/// A batch after conversion.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Converted {
+    /// The records that could be converted.
+    pub batch: Batch,
+    /// For each of them, its place in the batch that came in. Empty: each is where it was.
+    pub origins: Vec<u32>,
+    /// Those that could not, in order.
+    pub failures: Vec<Failure>,
+}
+
+impl Converted {
+    /// The place that the record at `index` had in the batch that came in.
+    pub fn origin(&self, index: usize) -> usize {
+        self.origins.get(index).map_or(index, |origin| *origin as usize)
+    }
+}
+
+/// A connector's converters of one stage each.
+struct Part {
+    class: &'static str,
+    converter: Box<dyn Converter>,
+}
+
+/// The converters of one task: for keys, for values and for headers. A worker makes one for each task.
+pub struct Converters {
+    key: Part,
+    value: Part,
+    header: Part,
+}
+
+impl std::fmt::Debug for Converters {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Converters({}, {}, {})", self.key.class, self.value.class, self.header.class)
+    }
+}
+
+impl Converters {
+    /// The converters that a connector's configuration names, those of the worker's where it names none. As in Kafka Connect, a
+    /// converter's own properties (`value.converter.schemas.enable`) are taken from where its class is named.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a class is unknown or missing, or a property cannot be.
+    pub fn from_config(
+        connector: &[(String, String)],
+        worker: &[(String, String)],
+        schemas: &Arc<SchemaTable>,
+    ) -> Result<Self, ConfigError> {
+        let part = |role| {
+            let (class, converter) = classes::converter(role, connector, worker, schemas)?;
+            Ok(Part { class, converter })
+        };
+        Ok(Converters { key: part(Role::Key)?, value: part(Role::Value)?, header: part(Role::Header)? })
+    }
+
+    /// Bytes as they stand on topics to payloads. A batch in which nothing needs rewriting is moved, not copied.
+    pub fn decode(&mut self, batch: Batch) -> Converted {
+        match self.keep_decoded(&batch) {
+            Some(schemas) => {
+                let [key_schemas, value_schemas, header_schemas] = schemas.map(|column| column.ids);
+                Converted { batch: Batch { key_schemas, value_schemas, header_schemas, ..batch }, ..Converted::default() }
+            }
+            None => self.rebuild(batch, &mut |part, place, _, bytes, out| {
+                Ok(match part.converter.decode(place, bytes, out)? {
+                    Decoded::Null(schema) => (schema, false),
+                    Decoded::Payload(schema) => (schema, true),
+                })
+            }),
+        }
+    }
+
+    /// Payloads to the bytes that go to topics. A batch in which nothing needs rewriting is moved, not copied.
+    pub fn encode(&mut self, batch: Batch) -> Converted {
+        if self.keeps_encoded(&batch) {
+            let bare = Batch { key_schemas: Vec::new(), value_schemas: Vec::new(), header_schemas: Vec::new(), ..batch };
+            return Converted { batch: bare, ..Converted::default() };
+        }
+        self.rebuild(batch, &mut |part, place, schema, bytes, out| {
+            let encoded = part.converter.encode(place, schema, bytes, out)?;
+            Ok((0, encoded == Encoded::Bytes))
+        })
+    }
+
+    fn keep_decoded(&mut self, batch: &Batch) -> Option<[SchemaColumn; 3]> {
+        let mut columns = [SchemaColumn::default(), SchemaColumn::default(), SchemaColumn::default()];
+        let [keys, values, headers] = &mut columns;
+        for record in batch.records() {
+            keys.push(self.key.converter.keeps_decoded(record.key)?);
+            values.push(self.value.converter.keeps_decoded(record.value)?);
+            for header in record.headers() {
+                headers.push(self.header.converter.keeps_decoded(header.value)?);
+            }
+        }
+        Some(columns)
+    }
+
+    fn keeps_encoded(&mut self, batch: &Batch) -> bool {
+        batch.records().all(|record| {
+            self.key.converter.keeps_encoded(record.key_schema(), record.key)
+                && self.value.converter.keeps_encoded(record.value_schema(), record.value)
+                && record.headers().all(|header| self.header.converter.keeps_encoded(header.schema, header.value))
+        })
+    }
+
+    /// Converts record by record into a new buffer. The columns that conversion does not touch are moved, or thinned out by the
+    /// records that failed.
+    fn rebuild(&mut self, mut batch: Batch, convert: &mut Convert<'_>) -> Converted {
+        let mut rebuilt = Rebuilt::with_capacity(&batch);
+        let mut failures = Vec::new();
+        let mut origins = Vec::with_capacity(batch.len());
+        for record in batch.records() {
+            let mark = rebuilt.mark();
+            match self.record(&record, &mut rebuilt, convert) {
+                Ok(()) => origins.push(record.index as u32),
+                Err((stage, class, error)) => {
+                    rebuilt.rewind(mark);
+                    failures.push(Failure { index: record.index as u32, stage, class, error });
+                }
+            }
+        }
+        rebuilt.move_into(&mut batch);
+        if failures.is_empty() {
+            origins.clear();
+        } else {
+            thin_out(&mut batch, &origins);
+        }
+        Converted { batch, origins, failures }
+    }
+
+    fn record(
+        &mut self,
+        record: &RecordRef<'_>,
+        rebuilt: &mut Rebuilt,
+        convert: &mut Convert<'_>,
+    ) -> Result<(), (Stage, &'static str, ConvertError)> {
+        let place = Place { topic: record.topic(), headers: record.headers() };
+        let data = &mut rebuilt.data;
+        let mut run = |stage, part: &mut Part, schema, bytes, column: &mut Column| {
+            let before = data.len();
+            let (schema, non_null) = convert(part, &place, schema, bytes, data).map_err(|error| (stage, part.class, error))?;
+            let length = i32::try_from(data.len() - before).map_err(|_| {
+                (
+                    stage,
+                    part.class,
+                    ConvertError::data("The converted record is larger than 2 GiB; split it before it reaches a topic"),
+                )
+            })?;
+            column.lengths.push(if non_null { length } else { NULL_LENGTH });
+            column.schemas.push(schema);
+            Ok(())
+        };
+        run(Stage::Key, &mut self.key, record.key_schema(), record.key, &mut rebuilt.keys)?;
+        run(Stage::Value, &mut self.value, record.value_schema(), record.value, &mut rebuilt.values)?;
+        for header in record.headers() {
+            run(Stage::Header, &mut self.header, header.schema, header.value, &mut rebuilt.headers)?;
+        }
+        Ok(())
+    }
+}
+
+/// Converts one key, value or header; answers the schema id and whether it is not null.
+type Convert<'c> =
+    dyn FnMut(&mut Part, &Place<'_>, SchemaId, Option<&[u8]>, &mut Vec<u8>) -> Result<(SchemaId, bool), ConvertError> + 'c;
+
+/// A column of schema ids that stays empty for as long as all are 0.
+#[derive(Debug, Default)]
+struct SchemaColumn {
+    ids: Vec<SchemaId>,
+    zeros: usize,
+}
+
+impl SchemaColumn {
+    fn push(&mut self, id: SchemaId) {
+        if id == 0 && self.ids.is_empty() {
+            self.zeros += 1;
+            return;
+        }
+        if self.ids.is_empty() {
+            self.ids.resize(self.zeros, 0);
+        }
+        self.ids.push(id);
+    }
+}
+
+/// A length column and its schemas.
+#[derive(Debug, Default)]
+struct Column {
+    lengths: Vec<i32>,
+    schemas: SchemaColumn,
+}
+
+impl Column {
+    fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.lengths.truncate(length);
+        self.schemas.ids.truncate(length);
+        self.schemas.zeros = self.schemas.zeros.min(length);
+    }
+}
+
+/// The buffer of a batch and the columns that describe it.
+#[derive(Debug, Default)]
+struct Rebuilt {
+    data: Vec<u8>,
+    keys: Column,
+    values: Column,
+    headers: Column,
+}
+
+impl Rebuilt {
+    fn with_capacity(batch: &Batch) -> Self {
+        let column = |length| Column { lengths: Vec::with_capacity(length), ..Column::default() };
+        Rebuilt {
+            data: Vec::with_capacity(batch.data.len()),
+            keys: column(batch.len()),
+            values: column(batch.len()),
+            headers: column(batch.header_lengths.len()),
+        }
+    }
+
+    fn mark(&self) -> [usize; 4] {
+        [self.data.len(), self.keys.len(), self.values.len(), self.headers.len()]
+    }
+
+    fn rewind(&mut self, [data, keys, values, headers]: [usize; 4]) {
+        self.data.truncate(data);
+        self.keys.truncate(keys);
+        self.values.truncate(values);
+        self.headers.truncate(headers);
+    }
+
+    fn move_into(self, batch: &mut Batch) {
+        batch.data = self.data;
+        batch.key_lengths = self.keys.lengths;
+        batch.key_schemas = self.keys.schemas.ids;
+        batch.value_lengths = self.values.lengths;
+        batch.value_schemas = self.values.schemas.ids;
+        batch.header_lengths = self.headers.lengths;
+        batch.header_schemas = self.headers.schemas.ids;
+    }
+}
+
+/// Leaves of the columns that conversion does not touch only the records that are left.
+fn thin_out(batch: &mut Batch, origins: &[u32]) {
+    fn thin<T: Copy>(column: &mut Vec<T>, origins: &[u32]) {
+        if !column.is_empty() {
+            *column = origins.iter().filter_map(|origin| column.get(*origin as usize).copied()).collect();
+        }
+    }
+    let mut header = 0;
+    let mut header_names = Vec::with_capacity(batch.header_name_indexes.len());
+    let mut kept = origins.iter().copied().peekable();
+    for (index, count) in (0..).zip(&batch.header_counts) {
+        let end = header + *count as usize;
+        if kept.next_if_eq(&index).is_some() {
+            header_names.extend_from_slice(batch.header_name_indexes.get(header..end).unwrap_or_default());
+        }
+        header = end;
+    }
+    batch.header_name_indexes = header_names;
+    thin(&mut batch.header_counts, origins);
+    thin(&mut batch.topic_indexes, origins);
+    thin(&mut batch.partitions, origins);
+    thin(&mut batch.timestamps, origins);
+    thin(&mut batch.offsets, origins);
+    batch.count = origins.len() as u32;
+}

@@ -1,0 +1,448 @@
+//! JSON as Jackson reads it in Kafka's JsonConverter: the first value of the text, leading zeros allowed, the spelling of numbers kept.
+
+use std::borrow::Cow;
+
+use indexmap::IndexMap;
+
+/// Nesting of arrays and objects beyond which Jackson refuses a document.
+pub const MAX_DEPTH: usize = 1000;
+/// Characters in a number beyond which Jackson refuses it.
+pub const MAX_NUMBER_LENGTH: usize = 1000;
+
+/// A JSON value, borrowed from its text where it can be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean(bool),
+    /// A number as it is spelled.
+    Number(&'a str),
+    /// A string without its quotes and escapes.
+    String(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Node<'a>>),
+    /// An object: the last of several members of one name counts, in the place of the first.
+    Object(IndexMap<Cow<'a, str>, Node<'a>>),
+}
+
+impl<'a> Node<'a> {
+    /// Reads the first value of a text; `None` if it is malformed. What follows that value is ignored.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut cursor = Cursor::new(text);
+        let node = cursor.node(MAX_DEPTH)?;
+        cursor.root_ends(matches!(node, Node::Number(_) | Node::Null | Node::Boolean(_))).then_some(node)
+    }
+
+    /// Jackson's name of the node's kind, as messages have it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Node::Null => "NULL",
+            Node::Boolean(_) => "BOOLEAN",
+            Node::Number(_) => "NUMBER",
+            Node::String(_) => "STRING",
+            Node::Array(_) => "ARRAY",
+            Node::Object(_) => "OBJECT",
+        }
+    }
+
+    /// A member of an object.
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        match self {
+            Node::Object(members) => members.get(name),
+            _ => None,
+        }
+    }
+
+    /// The string, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Node::String(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a number's text has neither fraction nor exponent.
+pub fn is_integral(number: &str) -> bool {
+    !number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+}
+
+/// Walks JSON text. Every method that finds malformed text answers `None` or `false` and leaves the cursor anywhere.
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    /// Whether something was met that Jackson reads and JSON forbids.
+    irregular: bool,
+}
+
+/// A string's text between its quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawString<'a> {
+    /// The text, escapes included.
+    pub text: &'a str,
+    /// Whether it has escapes.
+    pub escaped: bool,
+}
+
+impl<'a> RawString<'a> {
+    /// The string that is meant; `None` if an escape names half a character.
+    pub fn unescape(self) -> Option<Cow<'a, str>> {
+        if self.escaped {
+            serde_json::from_str(&format!("\"{}\"", self.text)).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(self.text))
+        }
+    }
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at the start of `text`.
+    pub fn new(text: &'a str) -> Self {
+        Cursor { text, at: 0, irregular: false }
+    }
+
+    /// Bytes walked so far.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The next byte.
+    pub fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Takes the next byte if it is `byte`.
+    pub fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes `literal` if it is next.
+    pub fn eat_literal(&mut self, literal: &str) -> bool {
+        let found = self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(literal.as_bytes()));
+        if found {
+            self.at += literal.len();
+        }
+        found
+    }
+
+    /// Takes white space.
+    pub fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Whether nothing but white space is left.
+    pub fn at_end(&mut self) -> bool {
+        self.skip_space();
+        self.at == self.text.len()
+    }
+
+    /// Takes the string that starts here.
+    pub fn string(&mut self) -> Option<RawString<'a>> {
+        if !self.eat(b'"') {
+            return None;
+        }
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at = end_of_plain_run(self.text.as_bytes(), self.at);
+            match self.peek()? {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    self.at += 1;
+                    self.escape()?;
+                }
+                _ => return None,
+            }
+        }
+        let text = self.text.get(start..self.at)?;
+        self.at += 1;
+        Some(RawString { text, escaped })
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        let kind = self.peek()?;
+        self.at += 1;
+        match kind {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => {
+                let digits = self.text.as_bytes().get(self.at..self.at + 4)?;
+                self.at += 4;
+                digits.iter().all(u8::is_ascii_hexdigit).then_some(())
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the number that starts here.
+    pub fn number(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        self.eat(b'-');
+        let leading_zero = self.peek() == Some(b'0');
+        let digits = self.digits()?;
+        self.irregular |= leading_zero && digits > 1;
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            let _ = self.eat(b'+') || self.eat(b'-');
+            self.digits()?;
+        }
+        self.text.get(start..self.at).filter(|number| number.len() <= MAX_NUMBER_LENGTH)
+    }
+
+    fn digits(&mut self) -> Option<usize> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(self.at - start)
+    }
+
+    /// Walks over one value of at most `depth` levels.
+    pub fn skip_value(&mut self, depth: usize) -> bool {
+        match self.peek() {
+            Some(b'"') => self.string().is_some(),
+            Some(b'{') => self.members(depth, |cursor, _, depth| cursor.skip_value(depth).then_some(())).is_some(),
+            Some(b'[') => self.elements(depth, |cursor, depth| cursor.skip_value(depth).then_some(())).is_some(),
+            Some(b't') => self.eat_literal("true"),
+            Some(b'f') => self.eat_literal("false"),
+            Some(b'n') => self.eat_literal("null"),
+            _ => self.number().is_some(),
+        }
+    }
+
+    /// Walks over the members of an object, each value by `member`.
+    pub fn members(&mut self, depth: usize, mut member: impl FnMut(&mut Self, RawString<'a>, usize) -> Option<()>) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        self.eat(b'{').then_some(())?;
+        self.skip_space();
+        if self.eat(b'}') {
+            return Some(());
+        }
+        loop {
+            self.skip_space();
+            let name = self.string()?;
+            self.skip_space();
+            self.eat(b':').then_some(())?;
+            self.skip_space();
+            member(self, name, depth)?;
+            self.skip_space();
+            if !self.eat(b',') {
+                return self.eat(b'}').then_some(());
+            }
+        }
+    }
+
+    fn elements(&mut self, depth: usize, mut element: impl FnMut(&mut Self, usize) -> Option<()>) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        self.eat(b'[').then_some(())?;
+        self.skip_space();
+        if self.eat(b']') {
+            return Some(());
+        }
+        loop {
+            self.skip_space();
+            element(self, depth)?;
+            self.skip_space();
+            if !self.eat(b',') {
+                return self.eat(b']').then_some(());
+            }
+        }
+    }
+
+    fn node(&mut self, depth: usize) -> Option<Node<'a>> {
+        self.skip_space();
+        match self.peek()? {
+            b'"' => self.string()?.unescape().map(Node::String),
+            b'{' => {
+                let mut members = IndexMap::new();
+                self.members(depth, |cursor, name, depth| {
+                    let node = cursor.node(depth)?;
+                    members.insert(name.unescape()?, node);
+                    Some(())
+                })?;
+                Some(Node::Object(members))
+            }
+            b'[' => {
+                let mut elements = Vec::new();
+                self.elements(depth, |cursor, depth| {
+                    elements.push(cursor.node(depth)?);
+                    Some(())
+                })?;
+                Some(Node::Array(elements))
+            }
+            b't' => self.eat_literal("true").then_some(Node::Boolean(true)),
+            b'f' => self.eat_literal("false").then_some(Node::Boolean(false)),
+            b'n' => self.eat_literal("null").then_some(Node::Null),
+            _ => self.number().map(Node::Number),
+        }
+    }
+
+    /// Whether the text may go on as it does after a root value: a number or literal needs white space behind it.
+    fn root_ends(&self, bare: bool) -> bool {
+        !bare || matches!(self.peek(), None | Some(b' ' | b'\t' | b'\n' | b'\r'))
+    }
+}
+
+/// Whether `text` is one JSON value, strictly, and nothing else but white space.
+pub fn is_valid(text: &str) -> bool {
+    let mut cursor = Cursor::new(text);
+    cursor.skip_space();
+    cursor.skip_value(MAX_DEPTH) && cursor.at_end() && !cursor.irregular
+}
+
+const EACH: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = EACH << 7;
+
+/// The place of the first byte from `at` on that ends a run of ordinary characters in a string: a quote, a backslash or a control
+/// character. Looks at eight bytes a step.
+fn end_of_plain_run(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(Ok(chunk)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
+        let word = u64::from_le_bytes(chunk);
+        let quote = word ^ (EACH * u64::from(b'"'));
+        let backslash = word ^ (EACH * u64::from(b'\\'));
+        let found = ((quote.wrapping_sub(EACH) & !quote)
+            | (backslash.wrapping_sub(EACH) & !backslash)
+            | (word.wrapping_sub(EACH * 0x20) & !word))
+            & HIGH;
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        at += 1;
+    }
+    at
+}
+
+/// Appends a string in quotes, escaped as Jackson does it: characters outside the basic plane as two escapes, hexadecimal digits in
+/// upper case.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    const HEX: [u8; 16] = *b"0123456789ABCDEF";
+    fn unit(unit: u16, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\\u");
+        out.extend([12, 8, 4, 0].map(|shift| HEX[usize::from(unit >> shift & 0xf)]));
+    }
+    out.push(b'"');
+    let mut done = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let special = matches!(byte, b'"' | b'\\' | 0..=0x1f | 0xf0..);
+        if !special {
+            continue;
+        }
+        out.extend_from_slice(text.as_bytes().get(done..at).unwrap_or_default());
+        done = at + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0..=0x1f => unit(u16::from(byte), out),
+            _ => {
+                let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+                let mut units = [0; 2];
+                character.encode_utf16(&mut units).iter().for_each(|half| unit(*half, out));
+                done = at + character.len_utf8();
+            }
+        }
+    }
+    out.extend_from_slice(text.as_bytes().get(done..).unwrap_or_default());
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validity() {
+        for valid in ["{}", " [1, 2.5e-3 ,\"x\"]\n", "null", "-0", "\"\\u00e9\\n\"", r#"{"a":{"b":[true,false,null]}}"#, "1E+2"] {
+            assert!(is_valid(valid), "{valid}");
+        }
+        for invalid in [
+            "",
+            " ",
+            "{",
+            "{]",
+            "[1,]",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "nul",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "\"a",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "1 2",
+            "{} x",
+            "'a'",
+            "NaN",
+            "-",
+        ] {
+            assert!(!is_valid(invalid), "{invalid}");
+        }
+        assert!(is_valid(&format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH))));
+        assert!(!is_valid(&format!("{}{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1))));
+        assert!(!is_valid(&"[".repeat(1_000_000)));
+    }
+
+    #[test]
+    fn what_jackson_reads_beyond_json() {
+        assert_eq!(Node::parse("007"), Some(Node::Number("007")));
+        assert_eq!(Node::parse("[1] garbage"), Some(Node::Array(vec![Node::Number("1")])));
+        assert_eq!(Node::parse("\"a\"b"), Some(Node::String("a".into())));
+        for refused in ["1x", "truex", "null,", "1]"] {
+            assert_eq!(Node::parse(refused), None, "{refused}");
+        }
+        assert_eq!(Node::parse(&"1".repeat(MAX_NUMBER_LENGTH + 1)), None);
+    }
+
+    #[test]
+    fn the_last_member_of_a_name_counts() {
+        let node = Node::parse(r#"{"a":1,"b":2,"a":3}"#).unwrap();
+        let Node::Object(members) = node else { panic!("not an object") };
+        let members: Vec<_> = members.into_iter().collect();
+        assert_eq!(members, [("a".into(), Node::Number("3")), ("b".into(), Node::Number("2"))]);
+    }
+
+    #[test]
+    fn strings_are_escaped_as_jackson_does() {
+        fn check(text: &str, expect: &str) {
+            let mut out = Vec::new();
+            write_string(text, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expect);
+        }
+        check("plain", r#""plain""#);
+        check("a\"b\\c/d", r#""a\"b\\c/d""#);
+        check("\u{8}\u{c}\n\r\t\u{1}\u{1f}\u{7f}", "\"\\b\\f\\n\\r\\t\\u0001\\u001F\u{7f}\"");
+        check("é漢", "\"é漢\"");
+        check("a😀b", "\"a\\uD83D\\uDE00b\"");
+    }
+
+    #[test]
+    fn plain_runs_end_at_the_first_special_byte() {
+        for length in 0..40 {
+            for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
+                let mut bytes = vec![b'x'; length];
+                bytes.extend([special, b'"', 0x80, 0xff]);
+                assert_eq!(end_of_plain_run(&bytes, 0), length);
+            }
+            let high = vec![0xffu8; length];
+            assert_eq!(end_of_plain_run(&high, 0), length);
+        }
+    }
+}

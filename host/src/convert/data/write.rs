@@ -1,0 +1,139 @@
+//! Values as the payload JSON of Kafka's JsonConverter.
+
+use super::base64_text;
+use super::json::{Node, write_string};
+use super::schema::{Kind, Logical, Schema};
+use super::value::{Value, double_text, float_text};
+
+/// Appends a value. Nothing is checked here: what the schema forbids was refused when the value was read.
+pub fn write_json(schema: Option<&Schema>, value: &Value, numeric_decimals: bool, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Boolean(true) => out.extend_from_slice(b"true"),
+        Value::Boolean(false) => out.extend_from_slice(b"false"),
+        Value::Int8(number) => integer(i64::from(*number), out),
+        Value::Int16(number) => integer(i64::from(*number), out),
+        Value::Int32(number) | Value::Date(number) | Value::Time(number) => integer(i64::from(*number), out),
+        Value::Int64(number) | Value::Timestamp(number) => integer(*number, out),
+        Value::Float32(number) => float(number.is_finite(), &float_text(*number), out),
+        Value::Float64(number) => float(number.is_finite(), &double_text(*number), out),
+        Value::String(text) => write_string(text, out),
+        Value::Bytes(bytes) => base64(bytes, out),
+        Value::Decimal(decimal) if numeric_decimals || !is_decimal(schema) => {
+            out.extend_from_slice(decimal.to_string().as_bytes());
+        }
+        Value::Decimal(decimal) => base64(&decimal.to_bytes(), out),
+        Value::Array(elements) => {
+            let items = match schema.map(|schema| &schema.kind) {
+                Some(Kind::Array(items)) => Some(&**items),
+                _ => None,
+            };
+            list(b"[]", elements, out, |element, out| write_json(items, element, numeric_decimals, out));
+        }
+        Value::Map(entries) => map(schema, entries, numeric_decimals, out),
+        Value::Struct(values) => {
+            let fields = match schema.map(|schema| &schema.kind) {
+                Some(Kind::Struct(fields)) => fields.as_slice(),
+                _ => &[],
+            };
+            list(b"{}", fields.iter().zip(values), out, |(field, value), out| {
+                write_string(&field.name, out);
+                out.push(b':');
+                write_json(Some(&field.schema), value, numeric_decimals, out);
+            });
+        }
+    }
+}
+
+/// A map is an object if its keys are text by schema, or without one by what they are; else a list of pairs.
+fn map(schema: Option<&Schema>, entries: &[(Value, Value)], numeric_decimals: bool, out: &mut Vec<u8>) {
+    let (keys, values) = match schema.map(|schema| &schema.kind) {
+        Some(Kind::Map(keys, values)) => (Some(&**keys), Some(&**values)),
+        _ => (None, None),
+    };
+    let as_object = match keys {
+        Some(keys) => keys.kind == Kind::String,
+        None => entries.iter().all(|(key, _)| matches!(key, Value::String(_))),
+    };
+    if as_object {
+        list(b"{}", entries, out, |(key, value), out| {
+            match key {
+                Value::String(name) => write_string(name, out),
+                other => {
+                    let mut name = String::new();
+                    other.java_text(keys, &mut name);
+                    write_string(&name, out);
+                }
+            }
+            out.push(b':');
+            write_json(values, value, numeric_decimals, out);
+        });
+    } else {
+        list(b"[]", entries, out, |(key, value), out| {
+            out.push(b'[');
+            write_json(keys, key, numeric_decimals, out);
+            out.push(b',');
+            write_json(values, value, numeric_decimals, out);
+            out.push(b']');
+        });
+    }
+}
+
+/// Appends JSON as Jackson would after reading it: no white space, no leading zeros.
+pub fn write_node(node: &Node<'_>, out: &mut Vec<u8>) {
+    match node {
+        Node::Null => out.extend_from_slice(b"null"),
+        Node::Boolean(true) => out.extend_from_slice(b"true"),
+        Node::Boolean(false) => out.extend_from_slice(b"false"),
+        Node::Number(number) => write_number(number, out),
+        Node::String(text) => write_string(text, out),
+        Node::Array(elements) => list(b"[]", elements, out, write_node),
+        Node::Object(members) => list(b"{}", members, out, |(name, value), out| {
+            write_string(name, out);
+            out.push(b':');
+            write_node(value, out);
+        }),
+    }
+}
+
+fn write_number(number: &str, out: &mut Vec<u8>) {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let significant = digits.trim_start_matches('0');
+    out.extend_from_slice(sign.as_bytes());
+    if !significant.starts_with(|first: char| first.is_ascii_digit()) {
+        out.push(b'0');
+    }
+    out.extend_from_slice(significant.as_bytes());
+}
+
+fn list<T>(brackets: &[u8; 2], items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, mut item: impl FnMut(T, &mut Vec<u8>)) {
+    out.push(brackets[0]);
+    for (place, element) in items.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        item(element, out);
+    }
+    out.push(brackets[1]);
+}
+
+fn is_decimal(schema: Option<&Schema>) -> bool {
+    matches!(schema.and_then(Schema::logical), Some(Logical::Decimal(_)))
+}
+
+fn integer(number: i64, out: &mut Vec<u8>) {
+    let _ = std::io::Write::write_fmt(out, format_args!("{number}"));
+}
+
+/// Jackson writes what JSON has no number for as text.
+fn float(finite: bool, text: &str, out: &mut Vec<u8>) {
+    if finite {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        write_string(text, out);
+    }
+}
+
+fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    write_string(&base64_text(bytes), out);
+}

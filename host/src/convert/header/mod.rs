@@ -1,0 +1,101 @@
+//! `SimpleHeaderConverter`: text that is read as what it looks like.
+
+mod merge;
+mod parse;
+mod print;
+
+use std::collections::HashMap;
+
+use self::merge::Type;
+use self::parse::{Parsed, looks_like_text, parse};
+use self::print::{schemaless, text_of};
+use super::ConvertError;
+use super::binary::append;
+use super::classes::Setting;
+use super::config::ConfigError;
+use super::converter::{Converter, Decoded, Encoded, Place};
+use super::data::Value;
+use super::data::write::write_json;
+use super::payload::Schemas;
+use super::string::java_utf8;
+use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SCHEMA_JSON, SCHEMA_TEXT, SchemaId};
+
+/// Header values as text: `5` is an int8, `[1,2]` an array of them, `2024-02-29` a date, anything else text.
+pub struct SimpleHeaderConverter {
+    schemas: Schemas,
+    ids: HashMap<Type, SchemaId>,
+}
+
+impl SimpleHeaderConverter {
+    /// Makes one.
+    pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
+        Ok(Box::new(SimpleHeaderConverter { schemas: Schemas::new(setting.schemas), ids: HashMap::new() }))
+    }
+
+    /// The id of a type's schema; `None` if it has none or the task's table is full.
+    fn id(&mut self, kind: &Type) -> Option<SchemaId> {
+        if let Some(id) = self.ids.get(kind) {
+            return Some(*id);
+        }
+        let id = self.schemas.put(&kind.schema()?).ok()?;
+        self.ids.insert(kind.clone(), id);
+        Some(id)
+    }
+}
+
+impl Converter for SimpleHeaderConverter {
+    fn keeps_decoded(&mut self, bytes: Option<&[u8]>) -> Option<SchemaId> {
+        match bytes {
+            None => Some(SCHEMA_BYTES),
+            Some(bytes) => std::str::from_utf8(bytes).is_ok_and(looks_like_text).then_some(SCHEMA_TEXT),
+        }
+    }
+
+    fn decode(&mut self, _: &Place<'_>, bytes: Option<&[u8]>, out: &mut Vec<u8>) -> Result<Decoded, ConvertError> {
+        let Some(bytes) = bytes else { return Ok(Decoded::Null(SCHEMA_BYTES)) };
+        let text = java_utf8(bytes);
+        match parse(&text) {
+            Parsed::Null => return Ok(Decoded::Null(SCHEMA_BYTES)),
+            Parsed::Text => {}
+            Parsed::Value(kind, value) => match kind.schema().filter(|_| kind.holds(&value)) {
+                Some(schema) => {
+                    if let Some(id) = self.id(&kind) {
+                        write_json(Some(&schema), &value, false, out);
+                        return Ok(Decoded::Payload(id));
+                    }
+                }
+                None => {
+                    write_json(None, &schemaless(value), false, out);
+                    return Ok(Decoded::Payload(SCHEMA_JSON));
+                }
+            },
+        }
+        out.extend_from_slice(text.as_bytes());
+        Ok(Decoded::Payload(SCHEMA_TEXT))
+    }
+
+    fn keeps_encoded(&mut self, schema: SchemaId, payload: Option<&[u8]>) -> bool {
+        match payload {
+            None => schema < FIRST_SCHEMA_ID,
+            Some(text) => schema == SCHEMA_TEXT && std::str::from_utf8(text).is_ok(),
+        }
+    }
+
+    fn encode(
+        &mut self,
+        _: &Place<'_>,
+        schema: SchemaId,
+        payload: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded, ConvertError> {
+        if self.keeps_encoded(schema, payload) {
+            return Ok(append(payload, out));
+        }
+        let (schema, value) = self.schemas.value(schema, payload)?;
+        if value == Value::Null {
+            return Ok(Encoded::Null);
+        }
+        out.extend_from_slice(text_of(schema.as_deref(), &value).as_bytes());
+        Ok(Encoded::Bytes)
+    }
+}

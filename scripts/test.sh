@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# All tests: formatting, lints, unit tests, plugins, and the end-to-end tests against Apache Kafka and the development broker.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+times=()
+not_run=()
+
+step() {   # step NAME COMMAND...
+    local name=$1 began=$SECONDS
+    shift
+    echo "==== $name" >&2
+    "$@"
+    times+=("$(printf '%5d s  %s' $((SECONDS - began)) "$name")")
+}
+
+against_kafka() {
+    if ! KAFKA_BOOTSTRAP=$(scripts/kafka.sh start --dir "$work/kafka"); then
+        [ -z "${CI:-}" ] || { echo "test: CI must have a real Kafka (see above)" >&2; return 1; }
+        not_run+=("end-to-end tests against Apache Kafka: none could be started (see above)")
+        return
+    fi
+    HAWSER_TEST_BROKER=kafka KAFKA_BOOTSTRAP=$KAFKA_BOOTSTRAP cargo test --workspace --test e2e
+}
+
+end() {
+    scripts/kafka.sh stop --dir "$work/kafka"
+    rm -rf "$work"
+}
+
+work=$(mktemp -d)
+trap end EXIT
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+step "set-up" scripts/setup.sh test
+step "formatting" cargo fmt --all --check
+step "lints" cargo clippy --workspace --all-targets -- -D warnings
+step "plugins" scripts/plugins.sh plugins/*/ tests/hostile
+step "build" cargo build --workspace --all-targets
+step "unit tests" cargo test --workspace --exclude hawser-e2e
+step "end-to-end tests against Apache Kafka" against_kafka
+step "end-to-end tests against the development broker" env HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e
+
+echo "==== passed" >&2
+printf '%s\n' "${times[@]}" >&2
+[ ${#not_run[@]} -eq 0 ] || printf 'NOT RUN: %s\n' "${not_run[@]}" >&2

@@ -1,0 +1,217 @@
+//! Real `hawser serve` processes.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::RecvTimeoutError,
+};
+
+use tempfile::TempDir;
+
+use crate::{Deadline, Kafka, Rest, files, process, unique, wait_for};
+
+/// What the worker prints when its REST API answers.
+const READY: &str = "Hawser listens on ";
+/// Lines of the worker's log that a failed test shows.
+const LOG_LINES: usize = 200;
+
+/// How a worker will be started.
+#[derive(Debug, Clone)]
+pub struct WorkerBuilder {
+    /// The worker properties; `None` with `--dev`.
+    properties: Option<Vec<(String, String)>>,
+    env: Vec<(String, String)>,
+}
+
+/// A running (or killed) worker with a data folder of its own. Killed when dropped; if the test is failing then, the end
+/// of its log is printed.
+pub struct Worker {
+    builder: WorkerBuilder,
+    dir: TempDir,
+    child: Option<Child>,
+    rest: Rest,
+}
+
+impl Worker {
+    /// `hawser serve --dev`: embedded broker, one worker.
+    pub fn dev() -> WorkerBuilder {
+        WorkerBuilder { properties: None, env: Vec::new() }
+    }
+
+    /// A worker that keeps its state in files and its records in `kafka`.
+    pub fn standalone(kafka: &Kafka) -> WorkerBuilder {
+        WorkerBuilder::new(kafka).set("offset.storage.file.filename", "offsets")
+    }
+
+    /// A worker that keeps its state in topics of `kafka`, which have names of their own.
+    pub fn distributed(kafka: &Kafka) -> WorkerBuilder {
+        let group = unique("hawser");
+        let mut builder = WorkerBuilder::new(kafka).set("group.id", &group);
+        for store in ["config", "offset", "status"] {
+            builder = builder
+                .set(&format!("{store}.storage.topic"), &format!("{group}-{store}"))
+                .set(&format!("{store}.storage.replication.factor"), "1");
+        }
+        builder.set("offset.storage.partitions", "3").set("status.storage.partitions", "2")
+    }
+
+    /// Its REST API.
+    pub fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    /// A folder for the test's own files, beside the worker's data folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its process id.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the worker runs").id()
+    }
+
+    /// Kills it with SIGKILL: a crash.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("the worker runs");
+        child.kill().expect("kill the worker");
+        child.wait().expect("wait for the worker");
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the worker runs");
+        process::signal(child.id(), "TERM");
+        wait_for("the worker's end after SIGTERM", Deadline::SHORT, || {
+            child.try_wait().expect("wait for the worker").ok_or_else(|| "it runs".to_owned())
+        })
+    }
+
+    /// Starts it again on the same data folder, after [`Worker::kill`] or [`Worker::stop`].
+    #[track_caller]
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "the worker runs");
+        let (child, rest) = spawn(&self.builder, self.dir.path());
+        self.child = Some(child);
+        self.rest = rest;
+    }
+
+    /// Whether the process still runs.
+    pub fn alive(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Resident memory in bytes (Linux).
+    #[track_caller]
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc");
+        let kilobytes =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kilobytes.expect("VmRSS") * 1024
+    }
+
+    /// What it has written to its log and its standard output so far, earlier starts included.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(log_path(self.dir.path())).unwrap_or_default()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill(); // it may have ended by itself
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("---- log of the worker\n{}", last_lines(&self.log()));
+        }
+    }
+}
+
+impl WorkerBuilder {
+    fn new(kafka: &Kafka) -> Self {
+        Self { properties: Some(Vec::new()), env: Vec::new() }
+            .set("bootstrap.servers", kafka.bootstrap())
+            .set("key.converter", "org.apache.kafka.connect.storage.StringConverter")
+            .set("value.converter", "org.apache.kafka.connect.json.JsonConverter")
+            .set("value.converter.schemas.enable", "false")
+            .set("offset.flush.interval.ms", "500")
+    }
+
+    /// Sets a worker property; a later one replaces an earlier one.
+    #[track_caller]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        let properties = self.properties.as_mut().expect("a worker started with --dev reads no properties file");
+        properties.retain(|(k, _)| k != key);
+        properties.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, key: &str, value: &str) -> Self {
+        self.env.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it, and returns when its REST API answers.
+    #[track_caller]
+    pub fn start(self) -> Worker {
+        let dir = tempfile::Builder::new().prefix("hawser-e2e-").tempdir().expect("temporary folder");
+        let (child, rest) = spawn(&self, dir.path());
+        Worker { builder: self, dir, child: Some(child), rest }
+    }
+}
+
+fn log_path(dir: &Path) -> PathBuf {
+    dir.join("worker.log")
+}
+
+#[track_caller]
+fn spawn(builder: &WorkerBuilder, dir: &Path) -> (Child, Rest) {
+    let log = || File::options().create(true).append(true).open(log_path(dir)).expect("worker.log");
+    let mut command = Command::new(files::binary("hawser", "HAWSER_BIN"));
+    command.arg("serve");
+    match &builder.properties {
+        None => {
+            command.arg("--dev");
+        }
+        Some(properties) => {
+            let file = dir.join("worker.properties");
+            let lines: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+            std::fs::write(&file, lines).expect("worker.properties");
+            command.arg("--config").arg(file);
+        }
+    }
+    let mut child = command
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(dir.join("data"))
+        .envs(builder.env.iter().map(|(key, value)| (key, value)))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log())
+        .spawn()
+        .expect("hawser");
+    let ready = process::first_line(&mut child, log(), |line| line.strip_prefix(READY).map(|url| url.trim().to_owned()));
+    match ready.recv_timeout(Deadline::LONG.duration()) {
+        Ok(url) => (child, Rest::new(&url)),
+        Err(why) => {
+            let _ = child.kill(); // it may have ended by itself
+            let ended = child.wait().expect("wait for the worker");
+            let why = match why {
+                RecvTimeoutError::Timeout => "did not say that it listens".to_owned(),
+                RecvTimeoutError::Disconnected => format!("ended at its start ({ended})"),
+            };
+            let log = std::fs::read_to_string(log_path(dir)).unwrap_or_default();
+            panic!("the worker {why}; its log:\n{}", last_lines(&log));
+        }
+    }
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}
