@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` is the map of the rooms below.
 
 pub mod cluster;
+pub mod config;
 pub mod convert;
 pub mod herder;
 pub mod kafka;
