@@ -17,6 +17,7 @@ pub mod config_def;
 pub mod engine;
 pub mod framework;
 pub mod installed;
+pub mod live;
 pub mod loggers;
 pub mod model;
 pub mod plan;

@@ -28,7 +28,7 @@ mod tests;
 use std::time::Duration;
 
 pub use error::ApiError;
-pub use routes::router;
+pub use routes::{admin_router, router, with_cors};
 pub use server::serve;
 
 /// Most bytes of a JSON body. A record of Kafka's config topic holds 1 MB.

@@ -6,21 +6,21 @@ use crate::sandbox::{FileGrant, GrantError, Grants, HostPattern};
 
 /// What connectors may be granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// Whatever they ask for: for development.
-    Anything,
-    /// What lies within these grants.
-    Within(Grants),
+pub struct Policy {
+    /// Folders; `None`: any.
+    files: Option<Vec<FileGrant>>,
+    /// Hosts.
+    http: Vec<HostPattern>,
 }
 
 /// Something was asked for that the policy does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// A directory.
-    #[error("sandbox.files: this worker does not grant {0}; ask its operator to add it to the worker's own sandbox.files")]
+    /// A folder.
+    #[error("sandbox.files: this worker does not grant {0}; ask its operator to add it to hawser.sandbox.files")]
     File(String),
     /// A host.
-    #[error("sandbox.http: this worker does not grant {0}; ask its operator to add it to the worker's own sandbox.http")]
+    #[error("sandbox.http: this worker does not grant {0}; ask its operator to add it to hawser.sandbox.http")]
     Http(String),
 }
 
@@ -35,12 +35,16 @@ impl Denied {
 }
 
 impl Policy {
-    /// The policy of a worker: its own `sandbox.files` and `sandbox.http` are the most that a connector may ask for.
+    /// The policy of a worker: `hawser.sandbox.files` and `hawser.sandbox.http` are the most that a connector may ask for; `*`
+    /// is everything.
     ///
     /// # Errors
-    /// One of the keys holds an entry that is none.
-    pub fn from_worker(config: &[(String, String)]) -> Result<Policy, GrantError> {
-        Ok(Policy::Within(Grants::parse(config)?))
+    /// An entry is no folder or host.
+    pub fn new(files: &[String], hosts: &[String]) -> Result<Policy, GrantError> {
+        let allows_all = files.iter().any(|file| file == "*");
+        let files = if allows_all { String::new() } else { files.join(",") };
+        let parsed = Grants::parse(&[("sandbox.files".to_owned(), files), ("sandbox.http".to_owned(), hosts.join(","))])?;
+        Ok(Policy { files: (!allows_all).then_some(parsed.files), http: parsed.http })
     }
 
     /// The grants, if all of them are allowed.
@@ -48,18 +52,15 @@ impl Policy {
     /// # Errors
     /// The first that is not.
     pub fn grant(&self, asked: Grants) -> Result<Grants, Denied> {
-        let Policy::Within(allowed) = self else { return Ok(asked) };
-        for file in &asked.files {
-            if !allowed.files.iter().any(|root| covers(root, file)) {
-                return Err(Denied::File(file.path.display().to_string()));
-            }
+        if let Some(roots) = &self.files
+            && let Some(file) = asked.files.iter().find(|file| !roots.iter().any(|root| covers(root, file)))
+        {
+            return Err(Denied::File(file.path.display().to_string()));
         }
-        for host in &asked.http {
-            if !allowed.http.iter().any(|pattern| HostPattern::covers(pattern, host)) {
-                return Err(Denied::Http(host.to_string()));
-            }
+        match asked.http.iter().find(|host| !self.http.iter().any(|pattern| pattern.covers(host))) {
+            Some(host) => Err(Denied::Http(host.to_string())),
+            None => Ok(asked),
         }
-        Ok(asked)
     }
 }
 
@@ -83,12 +84,17 @@ mod tests {
         Grants::parse(&[("sandbox.files".into(), files.into()), ("sandbox.http".into(), http.into())]).unwrap()
     }
 
+    fn policy(files: &[&str], hosts: &[&str]) -> Policy {
+        let owned = |list: &[&str]| list.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>();
+        Policy::new(&owned(files), &owned(hosts)).unwrap()
+    }
+
     #[test]
     fn a_connector_gets_what_lies_within_the_policy() {
         fn check(asked: Grants, denied: Option<&str>) {
-            let policy = Policy::Within(grants("/srv/data:ro,/srv/out", "*.example.com,10.0.0.1:80"));
+            let policy = policy(&["/srv/data:ro", "/srv/out"], &["*.example.com", "10.0.0.1:80"]);
             assert_eq!(policy.grant(asked.clone()).err().map(|denied| denied.key()), denied, "{asked:?}");
-            assert_eq!(Policy::Anything.grant(asked.clone()), Ok(asked));
+            assert_eq!(self::policy(&["*"], &["*"]).grant(asked.clone()), Ok(asked));
         }
         check(grants("", ""), None);
         check(grants("/srv/data/in:ro,/srv/out", "a.example.com:443"), None);
@@ -107,7 +113,7 @@ mod tests {
         let root = dir.path().join("root");
         std::fs::create_dir(&root).unwrap();
         std::os::unix::fs::symlink("/etc", root.join("link")).unwrap();
-        let policy = Policy::Within(grants(root.to_str().unwrap(), ""));
+        let policy = policy(&[root.to_str().unwrap()], &[]);
         let asked = grants(root.join("link").to_str().unwrap(), "");
         assert!(policy.grant(asked).is_err());
     }

@@ -48,7 +48,7 @@ impl Api {
     }
 
     fn over(fixture: Fixture) -> Api {
-        let router = router(fixture.herder.clone());
+        let router = router(fixture.herder.clone(), true);
         Api { fixture, router }
     }
 
