@@ -4,14 +4,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::{
     ResponseError,
     messages::{
-        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey,
-        ApiVersionsResponse, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-        DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-        DescribeGroupsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
-        HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
-        LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
-        OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-        ProduceRequest, RequestHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsResponse,
+        CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+        DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, EndTxnRequest, FetchRequest,
+        FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
+        LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+        OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, SyncGroupRequest, TxnOffsetCommitRequest,
         api_versions_response::ApiVersion,
     },
     protocol::{Decodable, Encodable, StrBytes},
@@ -75,20 +73,12 @@ pub(crate) fn code<T>(result: &Result<T, ResponseError>) -> i16 {
 }
 
 /// Answers one request frame (without its length); `None` when the request wants no answer.
-pub(crate) async fn handle(
-    broker: &Broker,
-    connection: u64,
-    frame: Bytes,
-) -> Result<Option<Chunks>, Close> {
+pub(crate) async fn handle(broker: &Broker, connection: u64, frame: Bytes) -> Result<Option<Chunks>, Close> {
     let mut body = frame;
     let header = decode_header(&mut body)?;
     let api = ApiKey::try_from(header.request_api_key).map_err(|()| unsupported(&header))?;
     let version = header.request_api_version;
-    let answer = Answer {
-        api,
-        version,
-        correlation_id: header.correlation_id,
-    };
+    let answer = Answer { api, version, correlation_id: header.correlation_id };
     let Some((_, min, max)) = APIS.iter().find(|(key, ..)| *key == api) else {
         return Err(unsupported(&header));
     };
@@ -96,34 +86,18 @@ pub(crate) async fn handle(
         if api == ApiKey::ApiVersions {
             // KIP-511: an unknown version is answered in version 0, with the versions that are known.
             let response = api_versions().with_error_code(ResponseError::UnsupportedVersion.code());
-            return Answer {
-                version: 0,
-                ..answer
-            }
-            .encode(&response)
-            .map(Some);
+            return Answer { version: 0, ..answer }.encode(&response).map(Some);
         }
         return Err(unsupported(&header));
     }
     if !schema::check(api, version, &body) {
-        return Err(Close::Malformed(format!(
-            "a malformed {api:?} request of version {version}"
-        )));
+        return Err(Close::Malformed(format!("a malformed {api:?} request of version {version}")));
     }
-    let caller = Caller {
-        connection,
-        version,
-        client_id: header.client_id.unwrap_or_default(),
-    };
+    let caller = Caller { connection, version, client_id: header.client_id.unwrap_or_default() };
     dispatch(broker, &caller, &answer, body).await
 }
 
-async fn dispatch(
-    broker: &Broker,
-    caller: &Caller,
-    answer: &Answer,
-    mut body: Bytes,
-) -> Result<Option<Chunks>, Close> {
+async fn dispatch(broker: &Broker, caller: &Caller, answer: &Answer, mut body: Bytes) -> Result<Option<Chunks>, Close> {
     /// Decodes the request and encodes what the handler answers.
     macro_rules! call {
         ($request:ty, $handler:expr) => {{
@@ -140,11 +114,7 @@ async fn dispatch(
             let request = ProduceRequest::decode(&mut body, caller.version).map_err(malformed)?;
             let wanted = request.acks != 0;
             let response = produce::produce(broker, request);
-            return if wanted {
-                answer.encode(&response).map(Some)
-            } else {
-                Ok(None)
-            };
+            return if wanted { answer.encode(&response).map(Some) } else { Ok(None) };
         }
         ApiKey::Fetch => {
             let request = FetchRequest::decode(&mut body, caller.version).map_err(malformed)?;
@@ -157,10 +127,7 @@ async fn dispatch(
         ApiKey::CreatePartitions => call!(CreatePartitionsRequest, topics::create_partitions),
         ApiKey::DescribeConfigs => call!(DescribeConfigsRequest, configs::handlers::describe),
         ApiKey::AlterConfigs => call!(AlterConfigsRequest, configs::handlers::alter),
-        ApiKey::IncrementalAlterConfigs => call!(
-            IncrementalAlterConfigsRequest,
-            configs::handlers::incremental
-        ),
+        ApiKey::IncrementalAlterConfigs => call!(IncrementalAlterConfigsRequest, configs::handlers::incremental),
         ApiKey::DescribeCluster => call!(DescribeClusterRequest, admin::describe_cluster),
         ApiKey::FindCoordinator => call!(FindCoordinatorRequest, admin::find_coordinator),
         ApiKey::DeleteRecords => call!(DeleteRecordsRequest, offsets::delete_records),
@@ -178,21 +145,12 @@ async fn dispatch(
         ApiKey::OffsetCommit => call!(OffsetCommitRequest, groups::offsets::commit),
         ApiKey::OffsetFetch => call!(OffsetFetchRequest, groups::offsets::fetch),
         ApiKey::OffsetDelete => call!(OffsetDeleteRequest, groups::offsets::delete),
-        ApiKey::InitProducerId => call!(
-            InitProducerIdRequest,
-            transactions::handlers::init_producer_id
-        ),
-        ApiKey::AddPartitionsToTxn => call!(
-            AddPartitionsToTxnRequest,
-            transactions::handlers::add_partitions
-        ),
+        ApiKey::InitProducerId => call!(InitProducerIdRequest, transactions::handlers::init_producer_id),
+        ApiKey::AddPartitionsToTxn => call!(AddPartitionsToTxnRequest, transactions::handlers::add_partitions),
         ApiKey::AddOffsetsToTxn => {
             call!(AddOffsetsToTxnRequest, transactions::handlers::add_offsets)
         }
-        ApiKey::TxnOffsetCommit => call!(
-            TxnOffsetCommitRequest,
-            transactions::handlers::commit_offsets
-        ),
+        ApiKey::TxnOffsetCommit => call!(TxnOffsetCommitRequest, transactions::handlers::commit_offsets),
         ApiKey::EndTxn => call!(EndTxnRequest, transactions::handlers::end),
         api => return Err(Close::Malformed(format!("no handler for {api:?}"))),
     }))
@@ -221,12 +179,9 @@ impl Answer {
     /// Encodes a whole response.
     pub fn encode<M: Encodable>(&self, message: &M) -> Result<Chunks, Close> {
         let mut buffer = self.start();
-        message.encode(&mut buffer, self.version).map_err(|e| {
-            Close::Malformed(format!(
-                "cannot encode the answer to {:?} v{}: {e}",
-                self.api, self.version
-            ))
-        })?;
+        message
+            .encode(&mut buffer, self.version)
+            .map_err(|e| Close::Malformed(format!("cannot encode the answer to {:?} v{}: {e}", self.api, self.version)))?;
         let length = i32::try_from(buffer.len() - 4).unwrap_or(i32::MAX);
         buffer[..4].copy_from_slice(&length.to_be_bytes());
         Ok(Chunks([buffer.freeze()].into()))
@@ -236,12 +191,8 @@ impl Answer {
 /// Reads key, version, correlation id and client id. The codec's own function panics on short frames and refuses an
 /// ApiVersions request of a later version, whose header has the same first fields.
 fn decode_header(body: &mut Bytes) -> Result<RequestHeader, Close> {
-    let key = body
-        .first_chunk::<2>()
-        .map_or(-1, |k| i16::from_be_bytes(*k));
-    let version = body
-        .get(2..4)
-        .map_or(0, |v| i16::from_be_bytes([v[0], v[1]]));
+    let key = body.first_chunk::<2>().map_or(-1, |k| i16::from_be_bytes(*k));
+    let version = body.get(2..4).map_or(0, |v| i16::from_be_bytes([v[0], v[1]]));
     let header_version = ApiKey::try_from(key).map_or(1, |api| api.request_header_version(version));
     RequestHeader::decode(body, header_version).map_err(malformed)
 }
@@ -261,10 +212,7 @@ fn api_versions() -> ApiVersionsResponse {
     let keys = APIS.iter().map(|(key, min, max)| {
         // Like Kafka 4 (KAFKA-18659): older librdkafka uses compression only if Produce is offered from version 0.
         let min = if *key == ApiKey::Produce { 0 } else { *min };
-        ApiVersion::default()
-            .with_api_key(*key as i16)
-            .with_min_version(min)
-            .with_max_version(*max)
+        ApiVersion::default().with_api_key(*key as i16).with_min_version(min).with_max_version(*max)
     });
     ApiVersionsResponse::default().with_api_keys(keys.collect())
 }

@@ -10,9 +10,7 @@ use kafka_protocol::{
     ResponseError,
     compression::{Compressor, Gzip, Lz4, Snappy, Zstd},
     indexmap::IndexMap,
-    records::{
-        Compression, NO_SEQUENCE, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-    },
+    records::{Compression, NO_SEQUENCE, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType},
 };
 
 /// Bytes of a batch before its records.
@@ -61,14 +59,11 @@ impl BatchHeader {
         }
         let mut header = bytes;
         let base_offset = header.get_i64();
-        let length =
-            usize::try_from(header.get_i32()).map_err(|_| Corrupt("negative batch length"))?;
+        let length = usize::try_from(header.get_i32()).map_err(|_| Corrupt("negative batch length"))?;
         let _leader_epoch = header.get_i32();
         let magic = header.get_i8();
         if magic != 2 {
-            return Err(Corrupt(
-                "only record batches of format 2 (Kafka 0.11 and later) are supported",
-            ));
+            return Err(Corrupt("only record batches of format 2 (Kafka 0.11 and later) are supported"));
         }
         let _crc = header.get_u32();
         let parsed = Self {
@@ -137,51 +132,29 @@ pub(crate) fn add_sequence(sequence: i32, increment: i32) -> i32 {
 pub(crate) fn check_produced(bytes: &[u8]) -> Result<BatchHeader, (ResponseError, &'static str)> {
     let header = BatchHeader::parse(bytes).map_err(|e| (ResponseError::CorruptMessage, e.0))?;
     if header.size != bytes.len() {
-        return Err((
-            ResponseError::InvalidRecord,
-            "a produce request must hold exactly one batch per partition",
-        ));
+        return Err((ResponseError::InvalidRecord, "a produce request must hold exactly one batch per partition"));
     }
     if stored_crc(bytes) != crc32c::crc32c(&bytes[ATTRIBUTES_AT..]) {
-        return Err((
-            ResponseError::CorruptMessage,
-            "the checksum of the batch does not match",
-        ));
+        return Err((ResponseError::CorruptMessage, "the checksum of the batch does not match"));
     }
     if header.is_control() {
-        return Err((
-            ResponseError::InvalidRecord,
-            "clients may not write control records",
-        ));
+        return Err((ResponseError::InvalidRecord, "clients may not write control records"));
     }
     if header.count < 1 || header.last_offset_delta != header.count - 1 {
-        return Err((
-            ResponseError::InvalidRecord,
-            "the record count does not match the offsets",
-        ));
+        return Err((ResponseError::InvalidRecord, "the record count does not match the offsets"));
     }
     if header.has_append_time() {
-        return Err((
-            ResponseError::InvalidTimestamp,
-            "a producer may not set the timestamp type to LogAppendTime",
-        ));
+        return Err((ResponseError::InvalidTimestamp, "a producer may not set the timestamp type to LogAppendTime"));
     }
-    header
-        .compression()
-        .map_err(|e| (ResponseError::UnsupportedCompressionType, e.0))?;
+    header.compression().map_err(|e| (ResponseError::UnsupportedCompressionType, e.0))?;
     if header.is_idempotent() && (header.base_sequence < 0 || header.producer_epoch < 0) {
-        return Err((
-            ResponseError::InvalidRecord,
-            "an idempotent batch needs an epoch and a sequence number",
-        ));
+        return Err((ResponseError::InvalidRecord, "an idempotent batch needs an epoch and a sequence number"));
     }
     Ok(header)
 }
 
 fn stored_crc(batch: &[u8]) -> u32 {
-    batch
-        .get(CRC_AT..ATTRIBUTES_AT)
-        .map_or(0, |mut crc| crc.get_u32())
+    batch.get(CRC_AT..ATTRIBUTES_AT).map_or(0, |mut crc| crc.get_u32())
 }
 
 fn seal(batch: &mut [u8]) {
@@ -191,12 +164,7 @@ fn seal(batch: &mut [u8]) {
 
 /// Copies a checked batch to its place in a log: base offset and leader epoch are set, and the append time if given.
 /// Neither offset nor epoch is covered by the checksum.
-pub(crate) fn place(
-    batch: &[u8],
-    base_offset: i64,
-    leader_epoch: i32,
-    append_time: Option<i64>,
-) -> Bytes {
+pub(crate) fn place(batch: &[u8], base_offset: i64, leader_epoch: i32, append_time: Option<i64>) -> Bytes {
     let mut placed = batch.to_vec();
     placed[..8].copy_from_slice(&base_offset.to_be_bytes());
     placed[LEADER_EPOCH_AT..MAGIC_AT].copy_from_slice(&leader_epoch.to_be_bytes());
@@ -237,13 +205,9 @@ pub(crate) fn end_marker(
         value: Some(value.freeze()),
         headers: IndexMap::new(),
     };
-    let options = RecordEncodeOptions {
-        version: 2,
-        compression: Compression::None,
-    };
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     let mut batch = BytesMut::new();
-    RecordBatchEncoder::encode(&mut batch, [&record], &options)
-        .map_err(|_| Corrupt("cannot encode an end marker"))?;
+    RecordBatchEncoder::encode(&mut batch, [&record], &options).map_err(|_| Corrupt("cannot encode an end marker"))?;
     Ok(batch.freeze())
 }
 
@@ -306,13 +270,7 @@ impl<'a> Records<'a> {
         };
         let has_value = varint(&mut body)? >= 0;
         self.0 = after;
-        Some(RecordView {
-            raw,
-            timestamp_delta,
-            offset_delta,
-            key,
-            has_value,
-        })
+        Some(RecordView { raw, timestamp_delta, offset_delta, key, has_value })
     }
 }
 
@@ -347,10 +305,7 @@ pub(crate) fn decompress(batch: &Bytes) -> Result<Bytes, Corrupt> {
 fn read_limited(decoder: impl Read) -> Result<Bytes, Corrupt> {
     let mut plain = Vec::new();
     let limit = MAX_DECOMPRESSED_BYTES as u64 + 1;
-    decoder
-        .take(limit)
-        .read_to_end(&mut plain)
-        .map_err(|_| Corrupt("the compressed records cannot be read"))?;
+    decoder.take(limit).read_to_end(&mut plain).map_err(|_| Corrupt("the compressed records cannot be read"))?;
     if plain.len() > MAX_DECOMPRESSED_BYTES {
         return Err(Corrupt("the records are too large when decompressed"));
     }
@@ -362,8 +317,7 @@ fn unsnap(records: &[u8]) -> Result<Bytes, Corrupt> {
     const MAGIC: &[u8] = b"\x82SNAPPY\0";
     let mut plain = Vec::new();
     let mut add = |block: &[u8]| {
-        let size = snap::raw::decompress_len(block)
-            .map_err(|_| Corrupt("a snappy block cannot be read"))?;
+        let size = snap::raw::decompress_len(block).map_err(|_| Corrupt("a snappy block cannot be read"))?;
         if size > MAX_DECOMPRESSED_BYTES - plain.len() {
             return Err(Corrupt("the records are too large when decompressed"));
         }
@@ -375,9 +329,7 @@ fn unsnap(records: &[u8]) -> Result<Bytes, Corrupt> {
         let mut blocks = records.get(16..).unwrap_or_default();
         while let Some((length, rest)) = blocks.split_first_chunk() {
             let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-            let (block, rest) = rest
-                .split_at_checked(length)
-                .ok_or(Corrupt("a snappy block is cut off"))?;
+            let (block, rest) = rest.split_at_checked(length).ok_or(Corrupt("a snappy block is cut off"))?;
             add(block)?;
             blocks = rest;
         }
@@ -389,16 +341,11 @@ fn unsnap(records: &[u8]) -> Result<Bytes, Corrupt> {
 
 /// The batch with only the records in `kept` (records with their length in front), as Kafka's log cleaner writes it:
 /// offsets, producer fields and codec stay, so the batch still covers the same range of offsets.
-pub(crate) fn with_records(
-    batch: &Bytes,
-    kept: &[&[u8]],
-    max_timestamp: i64,
-) -> Result<Bytes, Corrupt> {
+pub(crate) fn with_records(batch: &Bytes, kept: &[&[u8]], max_timestamp: i64) -> Result<Bytes, Corrupt> {
     let header = BatchHeader::parse(batch)?;
     let mut out = BytesMut::from(&batch[..HEADER_BYTES]);
     let fill = |buffer: &mut BytesMut| {
-        kept.iter()
-            .for_each(|record| buffer.extend_from_slice(record));
+        kept.iter().for_each(|record| buffer.extend_from_slice(record));
         Ok(())
     };
     match header.compression()? {
@@ -409,8 +356,7 @@ pub(crate) fn with_records(
         Compression::Zstd => Zstd::compress(&mut out, fill),
     }
     .map_err(|_| Corrupt("the kept records cannot be compressed"))?;
-    let length =
-        i32::try_from(out.len() - PREFIX_BYTES).map_err(|_| Corrupt("the batch is too large"))?;
+    let length = i32::try_from(out.len() - PREFIX_BYTES).map_err(|_| Corrupt("the batch is too large"))?;
     let count = i32::try_from(kept.len()).map_err(|_| Corrupt("too many records"))?;
     out[8..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
     out[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&max_timestamp.to_be_bytes());
@@ -424,10 +370,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// A batch of records (key, value) as a producer sends it.
-    pub(crate) fn batch(
-        compression: Compression,
-        records: &[(Option<&str>, Option<&str>)],
-    ) -> Bytes {
+    pub(crate) fn batch(compression: Compression, records: &[(Option<&str>, Option<&str>)]) -> Bytes {
         batch_of(compression, records, -1, -1, -1, false)
     }
 
@@ -459,60 +402,29 @@ pub(crate) mod tests {
             })
             .collect();
         let mut out = BytesMut::new();
-        RecordBatchEncoder::encode(
-            &mut out,
-            &records,
-            &RecordEncodeOptions {
-                version: 2,
-                compression,
-            },
-        )
-        .unwrap();
+        RecordBatchEncoder::encode(&mut out, &records, &RecordEncodeOptions { version: 2, compression }).unwrap();
         out.freeze()
     }
 
-    const CODECS: [Compression; 5] = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
+    const CODECS: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
     #[test]
     fn every_codec_is_walked_and_rewritten() {
         for codec in CODECS {
-            let original = batch(
-                codec,
-                &[(Some("a"), Some("1")), (None, Some("2")), (Some("b"), None)],
-            );
-            assert_eq!(
-                check_produced(&original).map(|h| (h.count, h.last_offset_delta)),
-                Ok((3, 2))
-            );
+            let original = batch(codec, &[(Some("a"), Some("1")), (None, Some("2")), (Some("b"), None)]);
+            assert_eq!(check_produced(&original).map(|h| (h.count, h.last_offset_delta)), Ok((3, 2)));
             let plain = decompress(&original).unwrap();
             let views: Vec<_> = Records(&plain).map(Result::unwrap).collect();
-            let seen: Vec<_> = views
-                .iter()
-                .map(|r| (r.offset_delta, r.timestamp_delta, r.key, r.has_value))
-                .collect();
-            let expect: [(i32, i64, Option<&[u8]>, bool); 3] = [
-                (0, 0, Some(b"a"), true),
-                (1, 1, None, true),
-                (2, 2, Some(b"b"), false),
-            ];
+            let seen: Vec<_> = views.iter().map(|r| (r.offset_delta, r.timestamp_delta, r.key, r.has_value)).collect();
+            let expect: [(i32, i64, Option<&[u8]>, bool); 3] =
+                [(0, 0, Some(b"a"), true), (1, 1, None, true), (2, 2, Some(b"b"), false)];
             assert_eq!(seen, expect, "{codec:?}");
 
             let rewritten = with_records(&original, &[views[0].raw, views[2].raw], 1002).unwrap();
             let header = BatchHeader::parse(&rewritten).unwrap();
-            assert_eq!(
-                (header.count, header.last_offset_delta, header.size),
-                (2, 2, rewritten.len())
-            );
-            assert_eq!(
-                stored_crc(&rewritten),
-                crc32c::crc32c(&rewritten[ATTRIBUTES_AT..])
-            );
+            assert_eq!((header.count, header.last_offset_delta, header.size), (2, 2, rewritten.len()));
+            assert_eq!(stored_crc(&rewritten), crc32c::crc32c(&rewritten[ATTRIBUTES_AT..]));
             let plain = decompress(&rewritten).unwrap();
             let keys: Vec<_> = Records(&plain).map(|r| r.unwrap().offset_delta).collect();
             assert_eq!(keys, [0, 2]);
@@ -538,43 +450,22 @@ pub(crate) mod tests {
         check(&|b| b.truncate(b.len() - 1), ResponseError::CorruptMessage);
         check(&|b| b[70] ^= 1, ResponseError::CorruptMessage);
         check(&|b| b.push(0), ResponseError::InvalidRecord);
-        check(
-            &resealed(|b| b[ATTRIBUTES_AT + 1] |= CONTROL as u8),
-            ResponseError::InvalidRecord,
-        );
-        check(
-            &resealed(|b| b[ATTRIBUTES_AT + 1] |= LOG_APPEND_TIME as u8),
-            ResponseError::InvalidTimestamp,
-        );
-        check(
-            &resealed(|b| b[ATTRIBUTES_AT + 1] |= 7),
-            ResponseError::UnsupportedCompressionType,
-        );
-        check(
-            &resealed(|b| b[COUNT_AT + 3] = 9),
-            ResponseError::InvalidRecord,
-        );
+        check(&resealed(|b| b[ATTRIBUTES_AT + 1] |= CONTROL as u8), ResponseError::InvalidRecord);
+        check(&resealed(|b| b[ATTRIBUTES_AT + 1] |= LOG_APPEND_TIME as u8), ResponseError::InvalidTimestamp);
+        check(&resealed(|b| b[ATTRIBUTES_AT + 1] |= 7), ResponseError::UnsupportedCompressionType);
+        check(&resealed(|b| b[COUNT_AT + 3] = 9), ResponseError::InvalidRecord);
     }
 
     #[test]
     fn placing_sets_offset_and_append_time() {
         let sent = batch(Compression::Lz4, &[(None, Some("1"))]);
         let placed = place(&sent, 42, 3, None);
-        assert_eq!(
-            BatchHeader::parse(&placed).map(|h| (h.base_offset, h.max_timestamp)),
-            Ok((42, 1000))
-        );
+        assert_eq!(BatchHeader::parse(&placed).map(|h| (h.base_offset, h.max_timestamp)), Ok((42, 1000)));
         assert_eq!(placed[CRC_AT..], sent[CRC_AT..]);
         let placed = place(&sent, 42, 3, Some(5000));
         let header = BatchHeader::parse(&placed).unwrap();
-        assert_eq!(
-            (header.max_timestamp, header.has_append_time()),
-            (5000, true)
-        );
-        assert_eq!(
-            stored_crc(&placed),
-            crc32c::crc32c(&placed[ATTRIBUTES_AT..])
-        );
+        assert_eq!((header.max_timestamp, header.has_append_time()), (5000, true));
+        assert_eq!(stored_crc(&placed), crc32c::crc32c(&placed[ATTRIBUTES_AT..]));
     }
 
     #[test]
@@ -583,10 +474,7 @@ pub(crate) mod tests {
             let marker = end_marker(9, 7, 1, committed, 5).unwrap();
             let header = BatchHeader::parse(&marker).unwrap();
             assert!(header.is_control() && header.is_transactional());
-            assert_eq!(
-                (header.base_offset, header.producer_id, header.base_sequence),
-                (9, 7, -1)
-            );
+            assert_eq!((header.base_offset, header.producer_id, header.base_sequence), (9, 7, -1));
             assert_eq!(is_commit_marker(&marker), committed);
         }
     }
@@ -609,9 +497,6 @@ pub(crate) mod tests {
         bomb.extend_from_slice(&zstd::encode_all(&zeros[..], 1).unwrap());
         let length = i32::try_from(bomb.len() - PREFIX_BYTES).unwrap();
         bomb[8..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
-        assert_eq!(
-            decompress(&bomb.freeze()),
-            Err(Corrupt("the records are too large when decompressed"))
-        );
+        assert_eq!(decompress(&bomb.freeze()), Err(Corrupt("the records are too large when decompressed")));
     }
 }

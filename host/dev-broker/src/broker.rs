@@ -39,38 +39,20 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    pub fn new(
-        config: DevBrokerConfig,
-        port: u16,
-        mut state: State,
-    ) -> Result<Self, DevBrokerError> {
+    pub fn new(config: DevBrokerConfig, port: u16, mut state: State) -> Result<Self, DevBrokerError> {
         if state.cluster_id.is_empty() {
             let id = random_uuid().simple().to_string();
-            if state
-                .commit(vec![
-                    Change::Cluster {
-                        id: id[..22].to_owned(),
-                    }
-                    .into(),
-                ])
-                .is_err()
-            {
+            if state.commit(vec![Change::Cluster { id: id[..22].to_owned() }.into()]).is_err() {
                 let path = config.data_dir.clone().unwrap_or_default();
                 let source = std::io::Error::other("the first write to the journal failed");
-                return Err(DevBrokerError::Io {
-                    action: "write to the journal in",
-                    path,
-                    source,
-                });
+                return Err(DevBrokerError::Io { action: "write to the journal in", path, source });
             }
         }
         Ok(Self {
             port: i32::from(port),
             cluster_id: StrBytes::from_string(state.cluster_id.clone()),
             connections: Arc::new(Semaphore::new(config.max_connections)),
-            request_memory: Arc::new(Semaphore::new(
-                MAX_BUFFERED_REQUEST_BYTES.max(config.max_request_bytes),
-            )),
+            request_memory: Arc::new(Semaphore::new(MAX_BUFFERED_REQUEST_BYTES.max(config.max_request_bytes))),
             timers: Notify::new(),
             state: Mutex::new(state),
             config,
@@ -85,8 +67,6 @@ impl Broker {
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

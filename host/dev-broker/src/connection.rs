@@ -24,9 +24,7 @@ const MIN_REQUEST_BYTES: usize = 8;
 pub(crate) enum Close {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error(
-        "a request of {0} bytes was announced; is this a Kafka client, is max_request_bytes large enough?"
-    )]
+    #[error("a request of {0} bytes was announced; is this a Kafka client, is max_request_bytes large enough?")]
     Length(i32),
     #[error("a request or an answer took longer than {} s", TRANSFER_TIMEOUT.as_secs())]
     Timeout,
@@ -95,9 +93,7 @@ async fn exchange(broker: &Broker, stream: &mut TcpStream, id: u64) -> Result<bo
     };
     drop(memory);
     if let Some(mut chunks) = answer {
-        timeout(TRANSFER_TIMEOUT, stream.write_all_buf(&mut chunks))
-            .await
-            .map_err(|_| Close::Timeout)??;
+        timeout(TRANSFER_TIMEOUT, stream.write_all_buf(&mut chunks)).await.map_err(|_| Close::Timeout)??;
     }
     Ok(true)
 }
@@ -111,10 +107,7 @@ async fn closed(stream: &TcpStream) {
 
 type Memory = Vec<OwnedSemaphorePermit>;
 
-async fn read_frame(
-    broker: &Broker,
-    stream: &mut TcpStream,
-) -> Result<Option<(Bytes, Memory)>, Close> {
+async fn read_frame(broker: &Broker, stream: &mut TcpStream) -> Result<Option<(Bytes, Memory)>, Close> {
     let mut prefix = [0; 4];
     if stream.read(&mut prefix[..1]).await? == 0 {
         return Ok(None);
@@ -128,28 +121,17 @@ async fn read_frame(
         }
         read_body(broker, stream, length).await
     };
-    timeout(TRANSFER_TIMEOUT, body)
-        .await
-        .map_err(|_| Close::Timeout)?
-        .map(Some)
+    timeout(TRANSFER_TIMEOUT, body).await.map_err(|_| Close::Timeout)?.map(Some)
 }
 
-async fn read_body(
-    broker: &Broker,
-    stream: &mut TcpStream,
-    length: usize,
-) -> Result<(Bytes, Memory), Close> {
+async fn read_body(broker: &Broker, stream: &mut TcpStream, length: usize) -> Result<(Bytes, Memory), Close> {
     let mut memory = Memory::new();
     let mut body = BytesMut::with_capacity(length.min(FIRST_CHUNK));
     while body.len() < length {
         if body.len() == body.capacity() {
             let grow = body.len().min(length - body.len());
             let permits = u32::try_from(grow).unwrap_or(u32::MAX);
-            let permit = broker
-                .request_memory
-                .clone()
-                .acquire_many_owned(permits)
-                .await;
+            let permit = broker.request_memory.clone().acquire_many_owned(permits).await;
             memory.push(permit.map_err(|_| Close::Timeout)?);
             body.reserve(grow);
         }

@@ -37,21 +37,11 @@ struct Found {
     failed: bool,
 }
 
-pub(crate) async fn fetch(
-    broker: &Broker,
-    caller: &Caller,
-    answer: &Answer,
-    request: FetchRequest,
-) -> Result<Chunks, Close> {
+pub(crate) async fn fetch(broker: &Broker, caller: &Caller, answer: &Answer, request: FetchRequest) -> Result<Chunks, Close> {
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT);
     let deadline = Instant::now() + wait;
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
-    let waiting = Waiting {
-        broker,
-        connection: caller.connection,
-        request: &request,
-        rung: Arc::default(),
-    };
+    let waiting = Waiting { broker, connection: caller.connection, request: &request, rung: Arc::default() };
     loop {
         let found = {
             let mut state = broker.lock();
@@ -108,36 +98,21 @@ impl Drop for Waiting<'_> {
 }
 
 fn find(state: &State, request: &FetchRequest) -> Found {
-    let limit = usize::try_from(request.max_bytes)
-        .unwrap_or(0)
-        .min(MAX_FETCH_BYTES);
-    let mut found = Found {
-        partitions: Vec::new(),
-        bytes: 0,
-        failed: false,
-    };
+    let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_FETCH_BYTES);
+    let mut found = Found { partitions: Vec::new(), bytes: 0, failed: false };
     for topic in &request.topics {
         for wanted in &topic.partitions {
             let max = usize::try_from(wanted.partition_max_bytes).unwrap_or(0);
             let max = max.min(limit.saturating_sub(found.bytes));
-            let mut data = PartitionData::default()
-                .with_partition_index(wanted.partition)
-                .with_records(Some(Bytes::new()));
-            let read = state
-                .partition(&topic.topic, wanted.partition)
-                .and_then(|log| {
-                    data.high_watermark = log.end();
-                    data.last_stable_offset = log.stable_end();
-                    data.log_start_offset = log.start();
-                    check_epoch(wanted.current_leader_epoch)?;
-                    // The very first batch of an answer comes even if it is too large, else a client would be stuck.
-                    log.read(
-                        wanted.fetch_offset,
-                        max,
-                        found.bytes == 0,
-                        request.isolation_level == 1,
-                    )
-                });
+            let mut data = PartitionData::default().with_partition_index(wanted.partition).with_records(Some(Bytes::new()));
+            let read = state.partition(&topic.topic, wanted.partition).and_then(|log| {
+                data.high_watermark = log.end();
+                data.last_stable_offset = log.stable_end();
+                data.log_start_offset = log.start();
+                check_epoch(wanted.current_leader_epoch)?;
+                // The very first batch of an answer comes even if it is too large, else a client would be stuck.
+                log.read(wanted.fetch_offset, max, found.bytes == 0, request.isolation_level == 1)
+            });
             let slice = read.unwrap_or_else(|error| {
                 found.failed = true;
                 data.error_code = error.code();
@@ -147,9 +122,7 @@ fn find(state: &State, request: &FetchRequest) -> Found {
                 Slice::default()
             });
             let aborted = slice.aborted.iter().map(|txn| {
-                AbortedTransaction::default()
-                    .with_producer_id(txn.producer_id.into())
-                    .with_first_offset(txn.first_offset)
+                AbortedTransaction::default().with_producer_id(txn.producer_id.into()).with_first_offset(txn.first_offset)
             });
             data.aborted_transactions = (request.isolation_level == 1).then(|| aborted.collect());
             found.bytes += slice.bytes;
@@ -170,11 +143,7 @@ pub(crate) fn check_epoch(known: i32) -> Result<(), ResponseError> {
 
 /// Encodes as the codec would, but with the stored batches in place instead of copies of them.
 fn encode(answer: &Answer, request: &FetchRequest, found: Found) -> Result<Chunks, Close> {
-    let mut out = Output {
-        flexible: answer.version >= FLEXIBLE,
-        head: answer.start(),
-        chunks: Chunks::default(),
-    };
+    let mut out = Output { flexible: answer.version >= FLEXIBLE, head: answer.start(), chunks: Chunks::default() };
     out.head.put_i32(0);
     if answer.version >= 7 {
         out.head.put_i16(0);
@@ -221,8 +190,7 @@ impl Output {
         if self.flexible {
             self.varint(text.len() + 1);
         } else {
-            self.head
-                .put_i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
+            self.head.put_i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
         }
         self.head.put_slice(text.as_bytes());
     }
@@ -236,9 +204,7 @@ impl Output {
     /// The codec encodes the partition with empty records, which come last; that end is taken off and written anew.
     fn partition(&mut self, version: i16, data: &PartitionData, slice: Slice) -> Result<(), Close> {
         let encoded = data.encode(&mut self.head, version);
-        encoded.map_err(|e| {
-            Close::Malformed(format!("cannot encode the answer to Fetch v{version}: {e}"))
-        })?;
+        encoded.map_err(|e| Close::Malformed(format!("cannot encode the answer to Fetch v{version}: {e}")))?;
         let end = if self.flexible { 2 } else { 4 };
         self.head.truncate(self.head.len() - end);
         self.count(slice.bytes);

@@ -98,9 +98,7 @@ impl Default for DevBrokerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum DevBrokerError {
     /// The port is taken or may not be used.
-    #[error(
-        "cannot listen on 127.0.0.1:{port}: {source}; choose another port, or 0 for a free one"
-    )]
+    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another port, or 0 for a free one")]
     Bind {
         /// The port that was asked for.
         port: u16,
@@ -108,17 +106,13 @@ pub enum DevBrokerError {
         source: io::Error,
     },
     /// Another broker uses the data folder.
-    #[error(
-        "{path} is in use by another development broker; stop it or choose another data folder"
-    )]
+    #[error("{path} is in use by another development broker; stop it or choose another data folder")]
     Locked {
         /// The data folder.
         path: PathBuf,
     },
     /// A file of the journal could not be read or written.
-    #[error(
-        "cannot {action} {path}: {source}; check that the folder exists, is writable and has space"
-    )]
+    #[error("cannot {action} {path}: {source}; check that the folder exists, is writable and has space")]
     Io {
         /// What was being done.
         action: &'static str,
@@ -128,9 +122,7 @@ pub enum DevBrokerError {
         source: io::Error,
     },
     /// The journal is damaged somewhere else than at its very end, where a killed process may leave a torn write.
-    #[error(
-        "{path} is damaged at byte {position}: {reason}; restore the data folder or delete it to start empty"
-    )]
+    #[error("{path} is damaged at byte {position}: {reason}; restore the data folder or delete it to start empty")]
     Damaged {
         /// The damaged file.
         path: PathBuf,
@@ -140,8 +132,6 @@ pub enum DevBrokerError {
         reason: String,
     },
     /// The threads of the broker could not be started.
-    #[error(
-        "cannot start the threads of the development broker: {0}; check the limits on processes and threads"
-    )]
+    #[error("cannot start the threads of the development broker: {0}; check the limits on processes and threads")]
     Runtime(io::Error),
 }

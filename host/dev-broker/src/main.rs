@@ -12,15 +12,9 @@ const USAGE: &str = "usage: hawser-dev-broker [--port PORT] [--data-dir DIR]";
 fn parse(mut args: impl Iterator<Item = String>) -> Result<DevBrokerConfig, String> {
     let mut config = DevBrokerConfig::default();
     while let Some(arg) = args.next() {
-        let value = args
-            .next()
-            .ok_or_else(|| format!("{arg} needs a value; {USAGE}"))?;
+        let value = args.next().ok_or_else(|| format!("{arg} needs a value; {USAGE}"))?;
         match arg.as_str() {
-            "--port" => {
-                config.port = value
-                    .parse()
-                    .map_err(|_| format!("{value:?} is not a port; {USAGE}"))?
-            }
+            "--port" => config.port = value.parse().map_err(|_| format!("{value:?} is not a port; {USAGE}"))?,
             "--data-dir" => config.data_dir = Some(PathBuf::from(value)),
             _ => return Err(format!("unknown option {arg}; {USAGE}")),
         }
@@ -30,15 +24,9 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<DevBrokerConfig, Stri
 
 async fn run(config: DevBrokerConfig) -> Result<(), String> {
     let broker = DevBroker::start(config).await.map_err(|e| e.to_string())?;
-    let said = writeln!(
-        std::io::stdout(),
-        "bootstrap.servers={}",
-        broker.bootstrap()
-    );
+    let said = writeln!(std::io::stdout(), "bootstrap.servers={}", broker.bootstrap());
     said.map_err(|e| format!("cannot write to stdout: {e}"))?;
-    tokio::signal::ctrl_c()
-        .await
-        .map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
+    tokio::signal::ctrl_c().await.map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
     broker.shutdown().await;
     Ok(())
 }
@@ -46,10 +34,7 @@ async fn run(config: DevBrokerConfig) -> Result<(), String> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let config = parse(std::env::args().skip(1));
     match match config {
         Ok(config) => run(config).await,

@@ -30,12 +30,7 @@ type Stored = (i64, i64);
 
 pub(crate) fn produce(broker: &Broker, request: ProduceRequest) -> ProduceResponse {
     if !matches!(request.acks, -1..=1) {
-        return respond(&request, |_, _| {
-            Err((
-                ResponseError::InvalidRequiredAcks,
-                "acks must be 0, 1 or all",
-            ))
-        });
+        return respond(&request, |_, _| Err((ResponseError::InvalidRequiredAcks, "acks must be 0, 1 or all")));
     }
     // Checksums are computed before the lock is taken.
     let mut sent: HashMap<(usize, usize), Sent> = HashMap::new();
@@ -48,12 +43,7 @@ pub(crate) fn produce(broker: &Broker, request: ProduceRequest) -> ProduceRespon
     }
     let mut state = broker.lock();
     let transactional_id = request.transactional_id.as_ref().map(|id| id.to_string());
-    let mut appends = Appends {
-        now: now_ms(),
-        entries: Vec::new(),
-        ends: HashMap::new(),
-        bytes: 0,
-    };
+    let mut appends = Appends { now: now_ms(), entries: Vec::new(), ends: HashMap::new(), bytes: 0 };
     let mut results = HashMap::new();
     for (t, topic) in request.topic_data.iter().enumerate() {
         for (p, partition) in topic.partition_data.iter().enumerate() {
@@ -62,58 +52,33 @@ pub(crate) fn produce(broker: &Broker, request: ProduceRequest) -> ProduceRespon
             };
             let result = checked.and_then(|header| {
                 let target = (topic.name.as_str(), partition.index);
-                appends.add(
-                    &mut state,
-                    target,
-                    &records,
-                    &header,
-                    transactional_id.as_deref(),
-                )
+                appends.add(&mut state, target, &records, &header, transactional_id.as_deref())
             });
             results.insert((t, p), result);
         }
     }
     let written = state.commit(appends.entries);
     respond(&request, |t, p| {
-        written.map_err(|e| {
-            (
-                e,
-                "the journal cannot be written; see the log of the broker",
-            )
-        })?;
-        results.remove(&(t, p)).unwrap_or(Err((
-            ResponseError::UnknownServerError,
-            "the partition was left out",
-        )))
+        written.map_err(|e| (e, "the journal cannot be written; see the log of the broker"))?;
+        results.remove(&(t, p)).unwrap_or(Err((ResponseError::UnknownServerError, "the partition was left out")))
     })
 }
 
-fn respond(
-    request: &ProduceRequest,
-    mut result: impl FnMut(usize, usize) -> Result<Stored, Refused>,
-) -> ProduceResponse {
+fn respond(request: &ProduceRequest, mut result: impl FnMut(usize, usize) -> Result<Stored, Refused>) -> ProduceResponse {
     let topics = request.topic_data.iter().enumerate().map(|(t, topic)| {
-        let partitions = topic
-            .partition_data
-            .iter()
-            .enumerate()
-            .map(|(p, partition)| {
-                let response = PartitionProduceResponse::default().with_index(partition.index);
-                match result(t, p) {
-                    Ok((base_offset, append_time)) => response
-                        .with_base_offset(base_offset)
-                        .with_log_append_time_ms(append_time),
-                    Err((error, message)) => response
-                        .with_error_code(error.code())
-                        .with_base_offset(-1)
-                        .with_log_append_time_ms(-1)
-                        .with_error_message(Some(StrBytes::from_static_str(message))),
-                }
-            });
+        let partitions = topic.partition_data.iter().enumerate().map(|(p, partition)| {
+            let response = PartitionProduceResponse::default().with_index(partition.index);
+            match result(t, p) {
+                Ok((base_offset, append_time)) => response.with_base_offset(base_offset).with_log_append_time_ms(append_time),
+                Err((error, message)) => response
+                    .with_error_code(error.code())
+                    .with_base_offset(-1)
+                    .with_log_append_time_ms(-1)
+                    .with_error_message(Some(StrBytes::from_static_str(message))),
+            }
+        });
         let partitions = partitions.collect();
-        TopicProduceResponse::default()
-            .with_name(topic.name.clone())
-            .with_partition_responses(partitions)
+        TopicProduceResponse::default().with_name(topic.name.clone()).with_partition_responses(partitions)
     });
     let responses = topics.collect();
     ProduceResponse::default().with_responses(responses)
@@ -137,17 +102,9 @@ impl Appends {
         header: &BatchHeader,
         transactional_id: Option<&str>,
     ) -> Result<Stored, Refused> {
-        let log = state
-            .partition(name, partition)
-            .map_err(|e| (e, "the partition does not exist"))?;
-        let topic = state
-            .topics
-            .get(name)
-            .ok_or((ResponseError::UnknownTopicOrPartition, "no such topic"))?;
-        let end = *self
-            .ends
-            .entry((name.to_owned(), partition))
-            .or_insert(log.end());
+        let log = state.partition(name, partition).map_err(|e| (e, "the partition does not exist"))?;
+        let topic = state.topics.get(name).ok_or((ResponseError::UnknownTopicOrPartition, "no such topic"))?;
+        let end = *self.ends.entry((name.to_owned(), partition)).or_insert(log.end());
         if records.len() > topic.configs.max_message_bytes {
             let message = "the batch is larger than max.message.bytes of the topic";
             return Err((ResponseError::MessageTooLarge, message));
@@ -156,28 +113,16 @@ impl Appends {
             check_keys(records)?;
         }
         if header.is_transactional() {
-            let id = transactional_id.ok_or((
-                ResponseError::InvalidRecord,
-                "a transactional id is missing",
-            ))?;
+            let id = transactional_id.ok_or((ResponseError::InvalidRecord, "a transactional id is missing"))?;
             let transaction = state.transactions.get(id);
-            let transaction =
-                transaction.ok_or((ResponseError::InvalidProducerIdMapping, "unknown producer"))?;
+            let transaction = transaction.ok_or((ResponseError::InvalidProducerIdMapping, "unknown producer"))?;
             transaction
                 .check_produce(header.producer_id, header.producer_epoch, (name, partition))
-                .map_err(|e| {
-                    (
-                        e,
-                        "the partition is not part of an open transaction of this producer",
-                    )
-                })?;
+                .map_err(|e| (e, "the partition is not part of an open transaction of this producer"))?;
         }
         let append_time = topic.configs.append_time.then_some(self.now);
         if header.is_idempotent() {
-            let known = log
-                .producers
-                .check(header)
-                .map_err(|e| (e, "producer epoch or sequence number"))?;
+            let known = log.producers.check(header).map_err(|e| (e, "producer epoch or sequence number"))?;
             if let ProducerCheck::Duplicate(offset, time) = known {
                 return Ok((offset, time));
             }
@@ -187,15 +132,9 @@ impl Appends {
             return Err((ResponseError::KafkaStorageError, message));
         }
         self.bytes += records.len();
-        self.ends.insert(
-            (name.to_owned(), partition),
-            end + i64::from(header.last_offset_delta) + 1,
-        );
+        self.ends.insert((name.to_owned(), partition), end + i64::from(header.last_offset_delta) + 1);
         self.entries.push(Entry {
-            change: Change::Batch {
-                topic: name.to_owned(),
-                partition,
-            },
+            change: Change::Batch { topic: name.to_owned(), partition },
             blob: place(records, end, LEADER_EPOCH, append_time),
         });
         Ok((end, append_time.unwrap_or(-1)))
@@ -206,11 +145,7 @@ impl Appends {
 fn check_keys(records: &Bytes) -> Result<(), Refused> {
     let plain = decompress(records).map_err(|e| (ResponseError::CorruptMessage, e.0))?;
     for record in Records(&plain) {
-        if record
-            .map_err(|e| (ResponseError::CorruptMessage, e.0))?
-            .key
-            .is_none()
-        {
+        if record.map_err(|e| (ResponseError::CorruptMessage, e.0))?.key.is_none() {
             let message = "Compacted topic cannot accept message without key";
             return Err((ResponseError::InvalidRecord, message));
         }

@@ -51,18 +51,8 @@ const CONFIGS: &[Field] = &[All(Str), All(Str)];
 fn fields(api: ApiKey) -> Option<&'static [Field]> {
     Some(match api {
         ApiKey::ApiVersions => &[Since(3, Str), Since(3, Str)],
-        ApiKey::Metadata => &[
-            All(Structs(&[Since(10, UUID), All(Str)])),
-            Since(4, BOOL),
-            Between(8, 10, BOOL),
-            Since(8, BOOL),
-        ],
-        ApiKey::Produce => &[
-            All(Str),
-            All(I16),
-            All(I32),
-            All(Structs(&[All(Str), All(Structs(&[All(I32), All(Blob)]))])),
-        ],
+        ApiKey::Metadata => &[All(Structs(&[Since(10, UUID), All(Str)])), Since(4, BOOL), Between(8, 10, BOOL), Since(8, BOOL)],
+        ApiKey::Produce => &[All(Str), All(I16), All(I32), All(Structs(&[All(Str), All(Structs(&[All(I32), All(Blob)]))]))],
         ApiKey::Fetch => &[
             All(I32),
             All(I32),
@@ -73,33 +63,17 @@ fn fields(api: ApiKey) -> Option<&'static [Field]> {
             Since(7, I32),
             All(Structs(&[
                 All(Str),
-                All(Structs(&[
-                    All(I32),
-                    Since(9, I32),
-                    All(I64),
-                    Since(12, I32),
-                    Since(5, I64),
-                    All(I32),
-                ])),
+                All(Structs(&[All(I32), Since(9, I32), All(I64), Since(12, I32), Since(5, I64), All(I32)])),
             ])),
             Since(7, Structs(TOPIC_PARTITIONS)),
             Since(11, Str),
         ],
-        ApiKey::ListOffsets => &[
-            All(I32),
-            Since(2, I8),
-            All(Structs(&[
-                All(Str),
-                All(Structs(&[All(I32), Since(4, I32), All(I64)])),
-            ])),
-        ],
-        ApiKey::OffsetForLeaderEpoch => &[
-            Since(3, I32),
-            All(Structs(&[
-                All(Str),
-                All(Structs(&[All(I32), All(I32), All(I32)])),
-            ])),
-        ],
+        ApiKey::ListOffsets => {
+            &[All(I32), Since(2, I8), All(Structs(&[All(Str), All(Structs(&[All(I32), Since(4, I32), All(I64)]))]))]
+        }
+        ApiKey::OffsetForLeaderEpoch => {
+            &[Since(3, I32), All(Structs(&[All(Str), All(Structs(&[All(I32), All(I32), All(I32)]))]))]
+        }
         ApiKey::FindCoordinator => &[Until(3, Str), Since(1, I8), Since(4, Values(&Str))],
         ApiKey::JoinGroup => &[
             All(Str),
@@ -111,104 +85,47 @@ fn fields(api: ApiKey) -> Option<&'static [Field]> {
             All(Structs(&[All(Str), All(Blob)])),
             Since(8, Str),
         ],
-        ApiKey::SyncGroup => &[
-            All(Str),
-            All(I32),
-            All(Str),
-            Since(3, Str),
-            Since(5, Str),
-            Since(5, Str),
-            All(Structs(&[All(Str), All(Blob)])),
-        ],
+        ApiKey::SyncGroup => {
+            &[All(Str), All(I32), All(Str), Since(3, Str), Since(5, Str), Since(5, Str), All(Structs(&[All(Str), All(Blob)]))]
+        }
         ApiKey::Heartbeat => &[All(Str), All(I32), All(Str), Since(3, Str)],
-        ApiKey::LeaveGroup => &[
-            All(Str),
-            Until(2, Str),
-            Since(3, Structs(&[All(Str), All(Str), Since(5, Str)])),
-        ],
+        ApiKey::LeaveGroup => &[All(Str), Until(2, Str), Since(3, Structs(&[All(Str), All(Str), Since(5, Str)]))],
         ApiKey::OffsetCommit => &[
             All(Str),
             All(I32),
             All(Str),
             Since(7, Str),
             Until(4, I64),
-            All(Structs(&[
-                All(Str),
-                All(Structs(&[All(I32), All(I64), Since(6, I32), All(Str)])),
-            ])),
+            All(Structs(&[All(Str), All(Structs(&[All(I32), All(I64), Since(6, I32), All(Str)]))])),
         ],
         ApiKey::OffsetFetch => &[
             Until(7, Str),
             Until(7, Structs(TOPIC_PARTITIONS)),
-            Since(
-                8,
-                Structs(&[
-                    All(Str),
-                    Since(9, Str),
-                    Since(9, I32),
-                    All(Structs(TOPIC_PARTITIONS)),
-                ]),
-            ),
+            Since(8, Structs(&[All(Str), Since(9, Str), Since(9, I32), All(Structs(TOPIC_PARTITIONS))])),
             Since(7, BOOL),
         ],
-        ApiKey::OffsetDelete => &[
-            All(Str),
-            All(Structs(&[All(Str), All(Structs(&[All(I32)]))])),
-        ],
+        ApiKey::OffsetDelete => &[All(Str), All(Structs(&[All(Str), All(Structs(&[All(I32)]))]))],
         ApiKey::ListGroups => &[Since(4, Values(&Str)), Since(5, Values(&Str))],
         ApiKey::DescribeGroups => &[All(Values(&Str)), Since(3, BOOL)],
         ApiKey::DeleteGroups => &[All(Values(&Str))],
         ApiKey::CreateTopics => &[
-            All(Structs(&[
-                All(Str),
-                All(I32),
-                All(I16),
-                All(Structs(&[All(I32), All(Values(&I32))])),
-                All(Structs(CONFIGS)),
-            ])),
+            All(Structs(&[All(Str), All(I32), All(I16), All(Structs(&[All(I32), All(Values(&I32))])), All(Structs(CONFIGS))])),
             All(I32),
             All(BOOL),
         ],
-        ApiKey::DeleteTopics => &[
-            Since(6, Structs(&[All(Str), All(UUID)])),
-            Until(5, Values(&Str)),
-            All(I32),
-        ],
-        ApiKey::CreatePartitions => &[
-            All(Structs(&[
-                All(Str),
-                All(I32),
-                All(Structs(&[All(Values(&I32))])),
-            ])),
-            All(I32),
-            All(BOOL),
-        ],
-        ApiKey::DescribeConfigs => &[
-            All(Structs(&[All(I8), All(Str), All(Values(&Str))])),
-            All(BOOL),
-            Since(3, BOOL),
-        ],
-        ApiKey::AlterConfigs => &[
-            All(Structs(&[All(I8), All(Str), All(Structs(CONFIGS))])),
-            All(BOOL),
-        ],
-        ApiKey::IncrementalAlterConfigs => &[
-            All(Structs(&[
-                All(I8),
-                All(Str),
-                All(Structs(&[All(Str), All(I8), All(Str)])),
-            ])),
-            All(BOOL),
-        ],
-        ApiKey::DescribeCluster => &[All(BOOL), Since(1, I8)],
-        ApiKey::DeleteRecords => &[
-            All(Structs(&[All(Str), All(Structs(&[All(I32), All(I64)]))])),
-            All(I32),
-        ],
-        ApiKey::InitProducerId => &[All(Str), All(I32), Since(3, I64), Since(3, I16)],
-        ApiKey::AddPartitionsToTxn => {
-            &[All(Str), All(I64), All(I16), All(Structs(TOPIC_PARTITIONS))]
+        ApiKey::DeleteTopics => &[Since(6, Structs(&[All(Str), All(UUID)])), Until(5, Values(&Str)), All(I32)],
+        ApiKey::CreatePartitions => {
+            &[All(Structs(&[All(Str), All(I32), All(Structs(&[All(Values(&I32))]))])), All(I32), All(BOOL)]
         }
+        ApiKey::DescribeConfigs => &[All(Structs(&[All(I8), All(Str), All(Values(&Str))])), All(BOOL), Since(3, BOOL)],
+        ApiKey::AlterConfigs => &[All(Structs(&[All(I8), All(Str), All(Structs(CONFIGS))])), All(BOOL)],
+        ApiKey::IncrementalAlterConfigs => {
+            &[All(Structs(&[All(I8), All(Str), All(Structs(&[All(Str), All(I8), All(Str)]))])), All(BOOL)]
+        }
+        ApiKey::DescribeCluster => &[All(BOOL), Since(1, I8)],
+        ApiKey::DeleteRecords => &[All(Structs(&[All(Str), All(Structs(&[All(I32), All(I64)]))])), All(I32)],
+        ApiKey::InitProducerId => &[All(Str), All(I32), Since(3, I64), Since(3, I16)],
+        ApiKey::AddPartitionsToTxn => &[All(Str), All(I64), All(I16), All(Structs(TOPIC_PARTITIONS))],
         ApiKey::AddOffsetsToTxn => &[All(Str), All(I64), All(I16), All(Str)],
         ApiKey::TxnOffsetCommit => &[
             All(Str),
@@ -218,10 +135,7 @@ fn fields(api: ApiKey) -> Option<&'static [Field]> {
             Since(3, I32),
             Since(3, Str),
             Since(3, Str),
-            All(Structs(&[
-                All(Str),
-                All(Structs(&[All(I32), All(I64), Since(2, I32), All(Str)])),
-            ])),
+            All(Structs(&[All(Str), All(Structs(&[All(I32), All(I64), Since(2, I32), All(Str)]))])),
         ],
         ApiKey::EndTxn => &[All(Str), All(I64), All(I16), All(BOOL)],
         _ => return None,
@@ -231,12 +145,7 @@ fn fields(api: ApiKey) -> Option<&'static [Field]> {
 /// Whether `body` (a request without its header) holds what it claims to hold.
 pub(crate) fn check(api: ApiKey, version: i16, body: &[u8]) -> bool {
     let flexible = api.request_header_version(version) >= 2;
-    let mut walk = Walk {
-        rest: body,
-        version,
-        flexible,
-        elements: 0,
-    };
+    let mut walk = Walk { rest: body, version, flexible, elements: 0 };
     fields(api).is_some_and(|fields| walk.structure(fields).is_some())
 }
 
@@ -279,11 +188,7 @@ impl Walk<'_> {
             (false, true) => i32::from(i16::from_be_bytes(self.fixed()?)),
             (false, false) => i32::from_be_bytes(self.fixed()?),
         };
-        if signed == -1 {
-            Some(0)
-        } else {
-            usize::try_from(signed).ok()
-        }
+        if signed == -1 { Some(0) } else { usize::try_from(signed).ok() }
     }
 
     fn structure(&mut self, fields: &[Field]) -> Option<()> {
@@ -337,9 +242,7 @@ mod tests {
     use kafka_protocol::{
         messages::{
             CreateTopicsRequest, JoinGroupRequest, MetadataRequest, ProduceRequest,
-            create_topics_request::{
-                CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
-            },
+            create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig},
             join_group_request::JoinGroupRequestProtocol,
             metadata_request::MetadataRequestTopic,
             produce_request::{PartitionProduceData, TopicProduceData},
@@ -354,20 +257,14 @@ mod tests {
     }
 
     /// The request is accepted in every version up to `max`, and refused when cut anywhere.
-    fn check_versions<R: Request>(
-        versions: std::ops::RangeInclusive<i16>,
-        make: impl Fn(i16) -> R,
-    ) {
+    fn check_versions<R: Request>(versions: std::ops::RangeInclusive<i16>, make: impl Fn(i16) -> R) {
         let api = ApiKey::try_from(R::KEY).unwrap();
         for version in versions {
             let mut body = BytesMut::new();
             make(version).encode(&mut body, version).unwrap();
             assert!(check(api, version, &body), "{api:?} v{version}");
             for cut in 0..body.len() {
-                assert!(
-                    !check(api, version, &body[..cut]),
-                    "{api:?} v{version} cut at {cut}"
-                );
+                assert!(!check(api, version, &body[..cut]), "{api:?} v{version} cut at {cut}");
             }
         }
     }
@@ -379,30 +276,18 @@ mod tests {
             MetadataRequest::default().with_topics(Some(vec![topic]))
         });
         check_versions(3..=11, |_| {
-            let partition =
-                PartitionProduceData::default().with_records(Some(Bytes::from_static(&[7; 300])));
-            let topic = TopicProduceData::default()
-                .with_name(name("t").into())
-                .with_partition_data(vec![partition]);
+            let partition = PartitionProduceData::default().with_records(Some(Bytes::from_static(&[7; 300])));
+            let topic = TopicProduceData::default().with_name(name("t").into()).with_partition_data(vec![partition]);
             ProduceRequest::default().with_topic_data(vec![topic])
         });
         check_versions(0..=9, |_| {
-            let protocol =
-                JoinGroupRequestProtocol::default().with_metadata(Bytes::from_static(b"m"));
-            JoinGroupRequest::default()
-                .with_group_id(name("g").into())
-                .with_protocols(vec![protocol])
+            let protocol = JoinGroupRequestProtocol::default().with_metadata(Bytes::from_static(b"m"));
+            JoinGroupRequest::default().with_group_id(name("g").into()).with_protocols(vec![protocol])
         });
         check_versions(2..=7, |_| {
             let topic = CreatableTopic::default()
-                .with_assignments(vec![
-                    CreatableReplicaAssignment::default().with_broker_ids(vec![1.into()]),
-                ])
-                .with_configs(vec![
-                    CreatableTopicConfig::default()
-                        .with_name(name("a"))
-                        .with_value(Some(name("b"))),
-                ]);
+                .with_assignments(vec![CreatableReplicaAssignment::default().with_broker_ids(vec![1.into()])])
+                .with_configs(vec![CreatableTopicConfig::default().with_name(name("a")).with_value(Some(name("b")))]);
             CreateTopicsRequest::default().with_topics(vec![topic])
         });
     }
@@ -412,11 +297,7 @@ mod tests {
         let huge = i32::MAX.to_be_bytes();
         assert!(!check(ApiKey::Metadata, 0, &huge));
         assert!(!check(ApiKey::DescribeGroups, 0, &huge));
-        assert!(!check(
-            ApiKey::Metadata,
-            12,
-            &[0xff, 0xff, 0xff, 0xff, 0x0f]
-        ));
+        assert!(!check(ApiKey::Metadata, 12, &[0xff, 0xff, 0xff, 0xff, 0x0f]));
         assert!(!check(ApiKey::Metadata, 0, &(-2_i32).to_be_bytes()));
         assert!(check(ApiKey::Metadata, 0, &(-1_i32).to_be_bytes()));
         assert!(!check(ApiKey::SaslHandshake, 0, &[]));

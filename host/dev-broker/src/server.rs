@@ -15,10 +15,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{
-    DevBrokerConfig, DevBrokerError, broker::Broker, connection, journal::Journal, maintenance,
-    state::State,
-};
+use crate::{DevBrokerConfig, DevBrokerError, broker::Broker, connection, journal::Journal, maintenance, state::State};
 
 /// The broker has threads of its own, so that clients may block theirs while waiting for it.
 const WORKER_THREADS: usize = 2;
@@ -46,20 +43,11 @@ impl DevBroker {
             .map_err(DevBrokerError::Runtime)?;
         let (stop, stopped) = watch::channel(false);
         let opening = runtime.spawn(open(config, stopped));
-        let opened = opening
-            .await
-            .unwrap_or_else(|e| Err(DevBrokerError::Runtime(std::io::Error::other(e))));
+        let opened = opening.await.unwrap_or_else(|e| Err(DevBrokerError::Runtime(std::io::Error::other(e))));
         match opened {
             Ok((port, accepting)) => {
-                tracing::warn!(
-                    "development broker on 127.0.0.1:{port}: for development only, no authentication, no replication"
-                );
-                Ok(Self {
-                    port,
-                    stop,
-                    accepting: Some(accepting),
-                    runtime: Some(runtime),
-                })
+                tracing::warn!("development broker on 127.0.0.1:{port}: for development only, no authentication, no replication");
+                Ok(Self { port, stop, accepting: Some(accepting), runtime: Some(runtime) })
             }
             Err(e) => {
                 runtime.shutdown_background();
@@ -93,25 +81,15 @@ impl Drop for DevBroker {
     }
 }
 
-async fn open(
-    config: DevBrokerConfig,
-    stopped: watch::Receiver<bool>,
-) -> Result<(u16, JoinHandle<()>), DevBrokerError> {
-    let bind_error = |source| DevBrokerError::Bind {
-        port: config.port,
-        source,
-    };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))
-        .await
-        .map_err(bind_error)?;
+async fn open(config: DevBrokerConfig, stopped: watch::Receiver<bool>) -> Result<(u16, JoinHandle<()>), DevBrokerError> {
+    let bind_error = |source| DevBrokerError::Bind { port: config.port, source };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await.map_err(bind_error)?;
     let port = listener.local_addr().map_err(bind_error)?.port();
     let mut state = State::new(&config);
     if let Some(dir) = &config.data_dir {
         let (journal, dropped) = Journal::open(dir, |entry| state.apply(entry))?;
         if dropped > 0 {
-            tracing::warn!(
-                "the journal ended in a torn write of {dropped} bytes, which was dropped"
-            );
+            tracing::warn!("the journal ended in a torn write of {dropped} bytes, which was dropped");
         }
         state.journal = Some(journal);
     }

@@ -47,8 +47,7 @@ pub(crate) struct State {
 /// Random bits without a further dependency: the keys of [`RandomState`] come from the operating system.
 pub(crate) fn random_uuid() -> Uuid {
     let word = || RandomState::new().hash_one(now_ms());
-    uuid::Builder::from_random_bytes((u128::from(word()) << 64 | u128::from(word())).to_be_bytes())
-        .into_uuid()
+    uuid::Builder::from_random_bytes((u128::from(word()) << 64 | u128::from(word())).to_be_bytes()).into_uuid()
 }
 
 impl State {
@@ -78,10 +77,7 @@ impl State {
         if let Some(journal) = &mut self.journal
             && let Err(e) = journal.append(&entries)
         {
-            tracing::error!(
-                "cannot write to {}: {e}; check the disk and its free space",
-                journal.path().display()
-            );
+            tracing::error!("cannot write to {}: {e}; check the disk and its free space", journal.path().display());
             return Err(ResponseError::KafkaStorageError);
         }
         entries.into_iter().for_each(|entry| self.apply(entry));
@@ -105,37 +101,20 @@ impl State {
 
     pub fn partition(&self, topic: &str, partition: i32) -> Result<&PartitionLog, ResponseError> {
         let index = usize::try_from(partition).ok();
-        index
-            .and_then(|i| self.topics.get(topic)?.partitions.get(i))
-            .ok_or(ResponseError::UnknownTopicOrPartition)
+        index.and_then(|i| self.topics.get(topic)?.partitions.get(i)).ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
-    pub fn partition_mut(
-        &mut self,
-        topic: &str,
-        partition: i32,
-    ) -> Result<&mut PartitionLog, ResponseError> {
+    pub fn partition_mut(&mut self, topic: &str, partition: i32) -> Result<&mut PartitionLog, ResponseError> {
         let index = usize::try_from(partition).ok();
-        index
-            .and_then(|i| self.topics.get_mut(topic)?.partitions.get_mut(i))
-            .ok_or(ResponseError::UnknownTopicOrPartition)
+        index.and_then(|i| self.topics.get_mut(topic)?.partitions.get_mut(i)).ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
     /// Applies a change that is in the journal.
     pub fn apply(&mut self, entry: Entry) {
         match entry.change {
             Change::Cluster { id } => self.cluster_id = id,
-            Change::Topic {
-                name,
-                id,
-                partitions,
-                configs,
-            } => {
-                let mut topic = Topic {
-                    id: Uuid::from_u128(id),
-                    configs: TopicConfigs::new(configs),
-                    partitions: Vec::new(),
-                };
+            Change::Topic { name, id, partitions, configs } => {
+                let mut topic = Topic { id: Uuid::from_u128(id), configs: TopicConfigs::new(configs), partitions: Vec::new() };
                 topic.grow(partitions);
                 self.topics.insert(name, topic);
             }
@@ -151,25 +130,11 @@ impl State {
                 }
             }
             Change::Batch { topic, partition } => self.append(&topic, partition, entry.blob),
-            Change::LogStart {
-                topic,
-                partition,
-                offset,
-            } => {
+            Change::LogStart { topic, partition, offset } => {
                 self.change_log(&topic, partition, |log| log.set_start(offset));
             }
-            Change::Partition {
-                topic,
-                partition,
-                start,
-                next,
-                cleaned,
-                producers,
-                aborted,
-            } => {
-                self.change_log(&topic, partition, |log| {
-                    log.restore((start, next, cleaned), producers, aborted)
-                });
+            Change::Partition { topic, partition, start, next, cleaned, producers, aborted } => {
+                self.change_log(&topic, partition, |log| log.restore((start, next, cleaned), producers, aborted));
             }
             Change::ProducerIds { next } => self.next_producer_id = next,
             Change::Transaction { id, transaction } => {
@@ -178,9 +143,7 @@ impl State {
             Change::TransactionExpired { id } => {
                 self.transactions.remove(&id);
             }
-            Change::Offsets { group, commits } => {
-                self.offsets.entry(group).or_default().commit(commits)
-            }
+            Change::Offsets { group, commits } => self.offsets.entry(group).or_default().commit(commits),
             Change::OffsetsDeleted { group, partitions } => {
                 if let Some(offsets) = self.offsets.get_mut(&group) {
                     offsets.remove(&partitions);
@@ -191,21 +154,10 @@ impl State {
                 self.offsets.remove(&group);
                 self.groups.remove(&group);
             }
-            Change::PendingOffsets {
-                group,
-                producer_id,
-                commits,
-            } => {
-                self.offsets
-                    .entry(group)
-                    .or_default()
-                    .add_pending(producer_id, commits);
+            Change::PendingOffsets { group, producer_id, commits } => {
+                self.offsets.entry(group).or_default().add_pending(producer_id, commits);
             }
-            Change::PendingOffsetsEnded {
-                group,
-                producer_id,
-                committed,
-            } => {
+            Change::PendingOffsetsEnded { group, producer_id, committed } => {
                 if let Some(offsets) = self.offsets.get_mut(&group) {
                     offsets.end_pending(producer_id, committed);
                     self.forget_empty_offsets();
@@ -224,12 +176,7 @@ impl State {
     }
 
     /// Changes a log and keeps the count of memory right.
-    pub fn change_log<T>(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        change: impl FnOnce(&mut PartitionLog) -> T,
-    ) -> Option<T> {
+    pub fn change_log<T>(&mut self, topic: &str, partition: i32, change: impl FnOnce(&mut PartitionLog) -> T) -> Option<T> {
         let log = self.partition_mut(topic, partition).ok()?;
         let before = log.cost();
         let result = change(log);
@@ -239,22 +186,13 @@ impl State {
     }
 
     fn remove_topic(&mut self, name: &str) {
-        for mut log in self
-            .topics
-            .remove(name)
-            .into_iter()
-            .flat_map(|topic| topic.partitions)
-        {
+        for mut log in self.topics.remove(name).into_iter().flat_map(|topic| topic.partitions) {
             self.log_bytes -= log.cost();
             log.wake();
         }
-        self.offsets
-            .values_mut()
-            .for_each(|group| group.remove_topic(name));
+        self.offsets.values_mut().for_each(|group| group.remove_topic(name));
         self.forget_empty_offsets();
-        self.transactions
-            .values_mut()
-            .for_each(|transaction| transaction.remove_topic(name));
+        self.transactions.values_mut().for_each(|transaction| transaction.remove_topic(name));
     }
 
     /// A group without members and offsets does not exist.
@@ -272,16 +210,11 @@ impl State {
     /// Begins to compact the journal if it has grown enough: the snapshot and what belongs in it, cheap copies all.
     pub fn begin_snapshot(&mut self) -> Option<(Snapshot, Vec<Entry>)> {
         let live = self.log_bytes;
-        let journal = self
-            .journal
-            .as_mut()
-            .filter(|journal| journal.wants_snapshot(live))?;
+        let journal = self.journal.as_mut().filter(|journal| journal.wants_snapshot(live))?;
         match journal.begin_snapshot() {
             Ok(snapshot) => Some((snapshot, self.image())),
             Err(e) => {
-                tracing::error!(
-                    "cannot begin a new journal file: {e}; check the disk and its free space"
-                );
+                tracing::error!("cannot begin a new journal file: {e}; check the disk and its free space");
                 None
             }
         }
@@ -290,26 +223,19 @@ impl State {
     /// The changes that lead from nothing to this state.
     fn image(&self) -> Vec<Entry> {
         let mut image: Vec<Entry> = vec![
-            Change::Cluster {
-                id: self.cluster_id.clone(),
-            }
-            .into(),
-            Change::ProducerIds {
-                next: self.next_producer_id,
-            }
-            .into(),
+            Change::Cluster { id: self.cluster_id.clone() }.into(),
+            Change::ProducerIds { next: self.next_producer_id }.into(),
         ];
         for (name, topic) in &self.topics {
             let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
             image.push(Change::topic(name, topic.id, count, topic.configs.own().clone()).into());
             for (partition, log) in (0..).zip(&topic.partitions) {
-                image.extend(log.batches().map(|batch| Entry {
-                    change: Change::Batch {
-                        topic: name.clone(),
-                        partition,
-                    },
-                    blob: batch.bytes.clone(),
-                }));
+                image.extend(
+                    log.batches().map(|batch| Entry {
+                        change: Change::Batch { topic: name.clone(), partition },
+                        blob: batch.bytes.clone(),
+                    }),
+                );
                 let rest = Change::Partition {
                     topic: name.clone(),
                     partition,
@@ -323,29 +249,16 @@ impl State {
             }
         }
         for (id, transaction) in &self.transactions {
-            image.push(
-                Change::Transaction {
-                    id: id.clone(),
-                    transaction: transaction.clone(),
-                }
-                .into(),
-            );
+            image.push(Change::Transaction { id: id.clone(), transaction: transaction.clone() }.into());
         }
-        image.extend(
-            self.offsets
-                .iter()
-                .flat_map(|(group, offsets)| offsets.image(group))
-                .map(Entry::from),
-        );
+        image.extend(self.offsets.iter().flat_map(|(group, offsets)| offsets.image(group)).map(Entry::from));
         image
     }
 }
 
 impl Topic {
     fn grow(&mut self, count: i32) {
-        let count = usize::try_from(count)
-            .unwrap_or(0)
-            .max(self.partitions.len());
+        let count = usize::try_from(count).unwrap_or(0).max(self.partitions.len());
         self.partitions.resize_with(count, PartitionLog::default);
     }
 }
@@ -361,56 +274,24 @@ mod tests {
     };
 
     fn batch(base: i64, sequence: i32) -> Entry {
-        let sent = batch_of(
-            Compression::None,
-            &[(Some("k"), Some("v"))],
-            5,
-            0,
-            sequence,
-            true,
-        );
-        Entry {
-            change: Change::Batch {
-                topic: "t".into(),
-                partition: 1,
-            },
-            blob: place(&sent, base, 0, None),
-        }
+        let sent = batch_of(Compression::None, &[(Some("k"), Some("v"))], 5, 0, sequence, true);
+        Entry { change: Change::Batch { topic: "t".into(), partition: 1 }, blob: place(&sent, base, 0, None) }
     }
 
     fn filled() -> State {
         let mut state = State::new(&DevBrokerConfig::default());
         let configs = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
-        let commit = |topic: &str, offset| Commit {
-            topic: topic.into(),
-            partition: 0,
-            offset,
-            leader_epoch: -1,
-            metadata: "m".into(),
-        };
+        let commit =
+            |topic: &str, offset| Commit { topic: topic.into(), partition: 0, offset, leader_epoch: -1, metadata: "m".into() };
         let changes = [
             Change::Cluster { id: "c".into() }.into(),
             Change::topic("t", random_uuid(), 2, configs).into(),
             batch(0, 0),
             batch(1, 1),
-            Change::LogStart {
-                topic: "t".into(),
-                partition: 1,
-                offset: 1,
-            }
-            .into(),
+            Change::LogStart { topic: "t".into(), partition: 1, offset: 1 }.into(),
             Change::ProducerIds { next: 1007 }.into(),
-            Change::Offsets {
-                group: "g".into(),
-                commits: vec![commit("t", 3)],
-            }
-            .into(),
-            Change::PendingOffsets {
-                group: "g".into(),
-                producer_id: 5,
-                commits: vec![commit("t", 4)],
-            }
-            .into(),
+            Change::Offsets { group: "g".into(), commits: vec![commit("t", 3)] }.into(),
+            Change::PendingOffsets { group: "g".into(), producer_id: 5, commits: vec![commit("t", 4)] }.into(),
         ];
         state.commit(changes.into()).unwrap();
         state
@@ -423,14 +304,8 @@ mod tests {
         copy.commit(state.image()).unwrap();
         assert_eq!(copy.log_bytes, state.log_bytes);
         assert_eq!(format!("{:?}", copy.topics), format!("{:?}", state.topics));
-        assert_eq!(
-            format!("{:?}", copy.offsets),
-            format!("{:?}", state.offsets)
-        );
-        assert_eq!(
-            (copy.cluster_id, copy.next_producer_id),
-            ("c".to_owned(), 1007)
-        );
+        assert_eq!(format!("{:?}", copy.offsets), format!("{:?}", state.offsets));
+        assert_eq!((copy.cluster_id, copy.next_producer_id), ("c".to_owned(), 1007));
         let log = copy.topics["t"].partitions.last().unwrap();
         assert_eq!((log.start(), log.end(), log.stable_end()), (1, 2, 0));
     }
@@ -453,9 +328,7 @@ mod tests {
         let mut state = filled();
         assert!(state.log_bytes > 0 && state.has_room(1 << 20));
         assert!(!state.has_room(1 << 30));
-        state
-            .commit(vec![Change::TopicDeleted { name: "t".into() }.into()])
-            .unwrap();
+        state.commit(vec![Change::TopicDeleted { name: "t".into() }.into()]).unwrap();
         assert_eq!(state.log_bytes, 0);
         assert!(state.offsets.is_empty());
     }

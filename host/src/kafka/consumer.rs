@@ -10,16 +10,19 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Timestamp, TopicPartitionList};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use super::context::{Shared, client_context};
+use super::release::LastOut;
 use super::topics::{offsets, partition_list, partitions};
 use super::{ClientError, ClientSettings, Subscription, TopicOffset, TopicPartition};
 use crate::record::{BatchBuilder, BatchLimits, HeaderValue, NO_TIMESTAMP, Record, SCHEMA_BYTES};
 
 /// How often the topics of a pattern are looked up.
 const PATTERN_REFRESH: Duration = Duration::from_secs(30);
+/// How long the queue is left alone without a sign of librdkafka.
+const MAX_SLEEP: Duration = Duration::from_secs(1);
 /// How long one look-up of topics, or one seek, may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Headers of one record at most; what comes after them is cut off.
@@ -40,7 +43,7 @@ pub enum Rebalance {
     },
 }
 
-/// How an asynchronous commit ended.
+/// How a commit that ran in the background ended.
 #[derive(Debug)]
 pub struct CommitReport {
     /// What was to be committed.
@@ -69,8 +72,6 @@ struct SinkContext {
     closing: AtomicBool,
     rebalances: Mutex<VecDeque<Rebalance>>,
     rebalanced: AtomicBool,
-    commits: Mutex<VecDeque<CommitReport>>,
-    committed: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -100,12 +101,8 @@ impl ConsumerContext for SinkContext {
         self.rebalanced.store(true, Ordering::Release);
     }
 
-    fn commit_callback(&self, result: Result<(), KafkaError>, list: &TopicPartitionList) {
+    fn commit_callback(&self, _result: Result<(), KafkaError>, _offsets: &TopicPartitionList) {
         self.noted();
-        let refused = list.elements().iter().find_map(|element| element.error().err());
-        let result = result.and(refused.map_or(Ok(()), Err)).map_err(|error| ClientError::new("commit offsets", error));
-        lock(&self.commits).push_back(CommitReport { offsets: offsets(list), result });
-        self.committed.store(true, Ordering::Release);
     }
 }
 
@@ -141,7 +138,12 @@ pub struct SinkConsumer {
     refresh_at: Option<Instant>,
     refresh_every: Duration,
     unanswered: Option<Rebalance>,
+    commit: Option<(Vec<TopicOffset>, Running)>,
+    last_out: LastOut,
 }
+
+/// A call of librdkafka on the blocking pool.
+type Running = JoinHandle<Result<(), KafkaError>>;
 
 impl SinkConsumer {
     /// Creates the consumer and subscribes. No broker needs to be reachable yet.
@@ -155,8 +157,6 @@ impl SinkConsumer {
             closing: AtomicBool::new(false),
             rebalances: Mutex::default(),
             rebalanced: AtomicBool::new(false),
-            commits: Mutex::default(),
-            committed: AtomicBool::new(false),
         };
         let wake = Arc::new(Notify::new());
         let config = settings.to_config();
@@ -166,12 +166,7 @@ impl SinkConsumer {
             consumer.set_nonempty_callback(move || waker.notify_one());
             Ok(consumer)
         });
-        let consumer = match created.await {
-            Ok(created) => Arc::new(created.map_err(|error: KafkaError| ClientError::new("create the consumer", error))?),
-            Err(error) => {
-                return Err(ClientError::Kafka { doing: "create the consumer".to_owned(), reason: error.to_string(), code: None });
-            }
-        };
+        let consumer: Arc<Native> = Arc::new(ended("create the consumer", created.await)?);
         let age = settings.get("metadata.max.age.ms").and_then(|age| age.parse().ok()).map(Duration::from_millis);
         let mut sink = SinkConsumer {
             consumer,
@@ -182,6 +177,8 @@ impl SinkConsumer {
             refresh_at: None,
             refresh_every: age.unwrap_or(PATTERN_REFRESH),
             unanswered: None,
+            commit: None,
+            last_out: LastOut::new(),
         };
         match &sink.subscription {
             Subscription::Topics(topics) => sink.subscribe(topics.clone())?,
@@ -214,13 +211,13 @@ impl SinkConsumer {
             if !builder.is_empty() {
                 return Ok(Filled::Records);
             }
-            if self.context().committed.load(Ordering::Acquire) || Instant::now() >= deadline {
+            if self.commit.as_ref().is_some_and(|(_, running)| running.is_finished()) || Instant::now() >= deadline {
                 return Ok(Filled::Idle);
             }
             let until = self.refresh_at.filter(|_| self.refresh.is_none()).map_or(deadline, |at| at.min(deadline));
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = tokio::time::sleep_until(until) => {}
+                () = tokio::time::sleep_until(until.min(Instant::now() + MAX_SLEEP)) => {}
             }
         }
     }
@@ -299,13 +296,31 @@ impl SinkConsumer {
         .await
     }
 
-    /// Starts to commit; the end is reported by [`commit_reports`](Self::commit_reports).
+    /// Starts to commit, unless a commit is under way already; the end is told by [`commit_report`](Self::commit_report).
     ///
-    /// # Errors
-    /// [`ClientError`] when it cannot be started.
-    pub fn commit_async(&self, places: &[TopicOffset]) -> Result<(), ClientError> {
-        let list = partition_list(places.iter().map(|place| (&place.partition, Some(place.offset))));
-        self.consumer.commit(&list, CommitMode::Async).map_err(|error| ClientError::new("commit offsets", error))
+    /// (librdkafka has an asynchronous commit of its own, but rdkafka cannot tell how one has ended.)
+    pub fn start_commit(&mut self, places: Vec<TopicOffset>) {
+        if self.commit.is_some() {
+            return;
+        }
+        let (consumer, wake, list) = (self.consumer.clone(), self.wake.clone(), places.clone());
+        let running = tokio::task::spawn_blocking(move || {
+            let committed = commit_now(&consumer, &list);
+            wake.notify_one();
+            committed
+        });
+        self.commit = Some((places, running));
+    }
+
+    /// Whether a commit is under way or its end has not been asked for.
+    pub fn is_committing(&self) -> bool {
+        self.commit.is_some()
+    }
+
+    /// How the commit that was started has ended, once.
+    pub async fn commit_report(&mut self) -> Option<CommitReport> {
+        let (offsets, running) = self.commit.take_if(|(_, running)| running.is_finished())?;
+        Some(CommitReport { offsets, result: ended("commit offsets", running.await) })
     }
 
     /// Commits and waits for the group's coordinator, at most for `limit`.
@@ -314,19 +329,7 @@ impl SinkConsumer {
     /// [`ClientError`] when it did not succeed in time; what was committed is then unknown.
     pub async fn commit(&self, places: &[TopicOffset], limit: Duration) -> Result<(), ClientError> {
         let places = places.to_vec();
-        self.blocking("commit offsets", limit, move |consumer| {
-            let list = partition_list(places.iter().map(|place| (&place.partition, Some(place.offset))));
-            consumer.commit(&list, CommitMode::Sync)
-        })
-        .await
-    }
-
-    /// How asynchronous commits have ended since the last call.
-    pub fn commit_reports(&mut self) -> Vec<CommitReport> {
-        if !self.context().committed.swap(false, Ordering::AcqRel) {
-            return Vec::new();
-        }
-        lock(&self.context().commits).drain(..).collect()
+        self.blocking("commit offsets", limit, move |consumer| commit_now(consumer, &places)).await
     }
 
     /// The next offset of each assigned partition from which a record was handed over.
@@ -339,17 +342,26 @@ impl SinkConsumer {
     }
 
     /// Leaves the group and closes, at most for `limit`; what takes longer goes on by itself.
-    pub async fn close(self, limit: Duration) {
-        let closed = release(self.consumer.clone(), self.unanswered.clone());
+    pub async fn close(mut self, limit: Duration) {
+        let closed = self.begin_close();
         drop(self);
         if let Some(closed) = closed
             && tokio::time::timeout(limit, closed).await.is_err()
         {
-            tracing::warn!(
-                "a consumer did not leave its group within {} s; its partitions are reassigned when its session ends",
-                limit.as_secs()
-            );
+            let seconds = limit.as_secs();
+            tracing::warn!("a consumer did not leave its group within {seconds} s; its partitions go on when its session ends");
         }
+    }
+
+    /// Answers what the group waits for, then leaves it where blocking is allowed: that waits for the broker.
+    fn begin_close(&mut self) -> Option<JoinHandle<()>> {
+        if !self.context().closing.swap(true, Ordering::AcqRel) {
+            let waiting: Vec<Rebalance> = lock(&self.context().rebalances).drain(..).collect();
+            for event in self.unanswered.iter().chain(&waiting) {
+                give_up(&self.consumer, event);
+            }
+        }
+        self.last_out.release(self.consumer.clone())
     }
 
     fn context(&self) -> &SinkContext {
@@ -432,38 +444,28 @@ impl SinkConsumer {
         let consumer = self.consumer.clone();
         let running = tokio::task::spawn_blocking(move || call(&consumer));
         match tokio::time::timeout(limit, running).await {
-            Ok(Ok(result)) => result.map_err(|error| ClientError::new(doing, error)),
-            Ok(Err(error)) => Err(ClientError::Kafka { doing: doing.to_owned(), reason: error.to_string(), code: None }),
+            Ok(result) => ended(doing, result),
             Err(_) => Err(ClientError::TimedOut { doing: doing.to_owned(), seconds: limit.as_secs() }),
         }
     }
 }
 
-impl Drop for SinkConsumer {
-    fn drop(&mut self) {
-        release(self.consumer.clone(), self.unanswered.take());
+/// The result of a call that ran on the blocking pool.
+fn ended<T>(doing: &str, result: Result<Result<T, KafkaError>, JoinError>) -> Result<T, ClientError> {
+    match result {
+        Ok(result) => result.map_err(|error| ClientError::new(doing, error)),
+        Err(error) => Err(ClientError::Kafka { doing: doing.to_owned(), reason: error.to_string(), code: None }),
     }
 }
 
-/// Closes a consumer where blocking is allowed: leaving the group waits for the broker. Safe to call twice: the last one to
-/// let go closes.
-fn release(consumer: Arc<Native>, unanswered: Option<Rebalance>) -> Option<JoinHandle<()>> {
-    let close = move || {
-        let context = consumer.context().clone();
-        if !context.closing.swap(true, Ordering::AcqRel) {
-            let waiting: Vec<Rebalance> = lock(&context.rebalances).drain(..).collect();
-            for event in unanswered.iter().chain(&waiting) {
-                give_up(&consumer, event);
-            }
-        }
-        drop(consumer);
-    };
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => Some(runtime.spawn_blocking(close)),
-        Err(_) => {
-            std::thread::spawn(close);
-            None
-        }
+fn commit_now(consumer: &Native, places: &[TopicOffset]) -> Result<(), KafkaError> {
+    let list = partition_list(places.iter().map(|place| (&place.partition, Some(place.offset))));
+    consumer.commit(&list, CommitMode::Sync)
+}
+
+impl Drop for SinkConsumer {
+    fn drop(&mut self) {
+        self.begin_close();
     }
 }
 

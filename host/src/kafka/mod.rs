@@ -11,8 +11,14 @@ mod error;
 mod login;
 mod names;
 mod producer;
+mod release;
 mod settings;
 mod topics;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use admin::{Admin, GroupOffset, NewTopicSpec};
 pub use consumer::{CommitReport, Filled, Rebalance, SinkConsumer};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::context::{Shared, client_context};
+use super::release::LastOut;
 use super::{ClientError, ClientSettings};
 use crate::record::{Batch, NO_TIMESTAMP, RecordRef, UNASSIGNED_PARTITION};
 
@@ -122,6 +122,7 @@ pub struct SourceProducer {
     records: usize,
     bytes: usize,
     next: u64,
+    last_out: LastOut,
 }
 
 impl SourceProducer {
@@ -137,7 +138,16 @@ impl SourceProducer {
         let failed = |reason| ClientError::Kafka { doing: "create the producer".to_owned(), reason, code: None };
         let producer = created.map_err(|error| failed(error.to_string()))?;
         let producer = Arc::new(producer.map_err(|error| ClientError::new("create the producer", error))?);
-        Ok(SourceProducer { producer, limits, in_flight: VecDeque::new(), acked: VecDeque::new(), records: 0, bytes: 0, next: 0 })
+        Ok(SourceProducer {
+            producer,
+            limits,
+            in_flight: VecDeque::new(),
+            acked: VecDeque::new(),
+            records: 0,
+            bytes: 0,
+            next: 0,
+            last_out: LastOut::new(),
+        })
     }
 
     /// Hands a batch to librdkafka and returns its sequence number; waits while too much is in flight. The batch may be
@@ -207,8 +217,8 @@ impl SourceProducer {
     }
 
     /// Drops what is unsent and closes, at most for `limit`; what takes longer goes on by itself.
-    pub async fn close(self, limit: Duration) {
-        let closed = release(self.producer.clone());
+    pub async fn close(mut self, limit: Duration) {
+        let closed = self.last_out.release(self.producer.clone());
         drop(self);
         if let Some(closed) = closed
             && tokio::time::timeout(limit, closed).await.is_err()
@@ -262,18 +272,7 @@ impl SourceProducer {
 
 impl Drop for SourceProducer {
     fn drop(&mut self) {
-        release(self.producer.clone());
-    }
-}
-
-/// Closes a producer where blocking is allowed.
-fn release(producer: Arc<Native>) -> Option<JoinHandle<()>> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => Some(runtime.spawn_blocking(move || drop(producer))),
-        Err(_) => {
-            std::thread::spawn(move || drop(producer));
-            None
-        }
+        self.last_out.release(self.producer.clone());
     }
 }
 

@@ -262,14 +262,12 @@ impl fmt::Debug for ClientSettings {
     }
 }
 
-/// Whether librdkafka knows a key.
-fn is_native(key: &str) -> bool {
-    ClientConfig::new().create_native_config().is_ok_and(|config| {
-        !matches!(
-            config.get(key),
-            Err(rdkafka::error::KafkaError::ClientConfig(rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..))
-        )
-    })
+/// Whether librdkafka knows a key; only setting it tells.
+fn is_native(key: &str, value: &str) -> bool {
+    let mut single = ClientConfig::new();
+    single.set(key, value);
+    let unknown = rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN;
+    !matches!(single.create_native_config(), Err(rdkafka::error::KafkaError::ClientConfig(result, ..)) if result == unknown)
 }
 
 /// Keys of a distributed worker that concern its own group, not its clients.
@@ -312,7 +310,7 @@ impl Layers {
         if names::is_forbidden(key) {
             return Err(SettingsError::Forbidden(key.to_owned()));
         }
-        if names::rule(key).is_none() && !is_native(key) {
+        if names::rule(key).is_none() && !is_native(key, value) {
             return Err(SettingsError::Unknown(key.to_owned()));
         }
         self.given.insert(key.to_owned(), value.to_owned());
@@ -336,7 +334,7 @@ impl Layers {
     fn inherit(&mut self, worker: &[(String, String)]) -> Result<(), SettingsError> {
         for (key, value) in worker {
             let ours = !WORKER_ONLY.contains(&key.as_str()) && !names::is_forbidden(key);
-            if ours && (names::rule(key).is_some() || is_native(key)) {
+            if ours && (names::rule(key).is_some() || is_native(key, value)) {
                 self.set(key, value)?;
             }
         }

@@ -81,7 +81,15 @@ fn keeps_its_rate() {
 
 #[test]
 fn refuses_what_it_cannot_do() {
-    for (key, value) in [("rate", "-1"), ("rate", "nan"), ("rate", "0.0001"), ("record.size", "0"), ("record.size", "1048577"), ("format", "xml"), ("count", "-1")] {
+    for (key, value) in [
+        ("rate", "-1"),
+        ("rate", "nan"),
+        ("rate", "0.0001"),
+        ("record.size", "0"),
+        ("record.size", "1048577"),
+        ("format", "xml"),
+        ("count", "-1"),
+    ] {
         assert_eq!(problems::<Datagen>(&[("topic", "t"), (key, value)]).len(), 1, "{key}={value}");
     }
 }

@@ -29,34 +29,12 @@ pub(crate) struct ConfigDef {
     values: &'static [&'static str],
 }
 
-const fn number(
-    name: &'static str,
-    default: &'static str,
-    kind: ConfigType,
-    min: i64,
-) -> ConfigDef {
-    ConfigDef {
-        name,
-        default,
-        kind,
-        min,
-        values: &[],
-    }
+const fn number(name: &'static str, default: &'static str, kind: ConfigType, min: i64) -> ConfigDef {
+    ConfigDef { name, default, kind, min, values: &[] }
 }
 
-const fn choice(
-    name: &'static str,
-    default: &'static str,
-    kind: ConfigType,
-    values: &'static [&'static str],
-) -> ConfigDef {
-    ConfigDef {
-        name,
-        default,
-        kind,
-        min: 0,
-        values,
-    }
+const fn choice(name: &'static str, default: &'static str, kind: ConfigType, values: &'static [&'static str]) -> ConfigDef {
+    ConfigDef { name, default, kind, min: 0, values }
 }
 
 const fn boolean(name: &'static str, default: &'static str) -> ConfigDef {
@@ -68,18 +46,8 @@ const MAX_LONG: &str = "9223372036854775807";
 /// The topic configs of Kafka 4.1 (`TopicConfig`, `LogConfig`) without tiered storage. Those that are not about retention,
 /// compaction, timestamps or batch size are kept and shown, but change nothing here.
 pub(crate) const TOPIC_CONFIGS: &[ConfigDef] = &[
-    choice(
-        "cleanup.policy",
-        "delete",
-        ConfigType::List,
-        &["compact", "delete"],
-    ),
-    choice(
-        "compression.type",
-        "producer",
-        ConfigType::String,
-        &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"],
-    ),
+    choice("cleanup.policy", "delete", ConfigType::List, &["compact", "delete"]),
+    choice("compression.type", "producer", ConfigType::String, &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
     number("compression.gzip.level", "-1", ConfigType::Int, -1),
     number("compression.lz4.level", "9", ConfigType::Int, 1),
     number("compression.zstd.level", "3", ConfigType::Int, -131_072),
@@ -87,39 +55,14 @@ pub(crate) const TOPIC_CONFIGS: &[ConfigDef] = &[
     number("file.delete.delay.ms", "60000", ConfigType::Long, 0),
     number("flush.messages", MAX_LONG, ConfigType::Long, 1),
     number("flush.ms", MAX_LONG, ConfigType::Long, 0),
-    choice(
-        "follower.replication.throttled.replicas",
-        "",
-        ConfigType::List,
-        &[],
-    ),
+    choice("follower.replication.throttled.replicas", "", ConfigType::List, &[]),
     number("index.interval.bytes", "4096", ConfigType::Int, 0),
-    choice(
-        "leader.replication.throttled.replicas",
-        "",
-        ConfigType::List,
-        &[],
-    ),
+    choice("leader.replication.throttled.replicas", "", ConfigType::List, &[]),
     number("max.compaction.lag.ms", MAX_LONG, ConfigType::Long, 1),
     number("max.message.bytes", "1048588", ConfigType::Int, 0),
-    number(
-        "message.timestamp.after.max.ms",
-        "3600000",
-        ConfigType::Long,
-        0,
-    ),
-    number(
-        "message.timestamp.before.max.ms",
-        MAX_LONG,
-        ConfigType::Long,
-        0,
-    ),
-    choice(
-        "message.timestamp.type",
-        "CreateTime",
-        ConfigType::String,
-        &["CreateTime", "LogAppendTime"],
-    ),
+    number("message.timestamp.after.max.ms", "3600000", ConfigType::Long, 0),
+    number("message.timestamp.before.max.ms", MAX_LONG, ConfigType::Long, 0),
+    choice("message.timestamp.type", "CreateTime", ConfigType::String, &["CreateTime", "LogAppendTime"]),
     number("min.cleanable.dirty.ratio", "0.5", ConfigType::Double, 0),
     number("min.compaction.lag.ms", "0", ConfigType::Long, 0),
     number("min.insync.replicas", "1", ConfigType::Int, 1),
@@ -141,18 +84,10 @@ impl ConfigDef {
     /// Why a value is not valid.
     pub fn check(&self, value: &str) -> Result<(), String> {
         let (name, min) = (self.name, self.min);
-        let invalid = |expect: String| {
-            Err(format!(
-                "Invalid value {value} for configuration {name}: {expect}"
-            ))
-        };
+        let invalid = |expect: String| Err(format!("Invalid value {value} for configuration {name}: {expect}"));
         match self.kind {
             ConfigType::Int | ConfigType::Long => {
-                let max = if self.kind == ConfigType::Int {
-                    i64::from(i32::MAX)
-                } else {
-                    i64::MAX
-                };
+                let max = if self.kind == ConfigType::Int { i64::from(i32::MAX) } else { i64::MAX };
                 match value.trim().parse::<i64>() {
                     Ok(number) if (min..=max).contains(&number) => Ok(()),
                     Ok(_) => invalid(format!("Value must be at least {min} and at most {max}")),
@@ -176,10 +111,7 @@ impl ConfigDef {
 
 /// The items of a list value.
 fn items(value: &str) -> impl Iterator<Item = &str> {
-    value
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
+    value.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 /// The configs of a topic: its own and, for the rest, the defaults.
@@ -197,14 +129,10 @@ pub(crate) struct TopicConfigs {
 impl TopicConfigs {
     /// The values must have been checked.
     pub fn new(own: BTreeMap<String, String>) -> Self {
-        let mut configs = Self {
-            own,
-            ..Self::default()
-        };
+        let mut configs = Self { own, ..Self::default() };
         configs.max_message_bytes = usize::try_from(configs.long("max.message.bytes")).unwrap_or(0);
         configs.append_time = configs.get("message.timestamp.type") == "LogAppendTime";
-        let has_policy =
-            |wanted| items(configs.get("cleanup.policy")).any(|policy| policy == wanted);
+        let has_policy = |wanted| items(configs.get("cleanup.policy")).any(|policy| policy == wanted);
         (configs.compact, configs.delete) = (has_policy("compact"), has_policy("delete"));
         configs.retention_ms = configs.long("retention.ms");
         configs.retention_bytes = configs.long("retention.bytes");
@@ -231,11 +159,7 @@ impl TopicConfigs {
             min_lag: self.long("min.compaction.lag.ms"),
             max_lag: self.long("max.compaction.lag.ms"),
             delete_retention: self.long("delete.retention.ms"),
-            min_dirty_ratio: self
-                .get("min.cleanable.dirty.ratio")
-                .trim()
-                .parse()
-                .unwrap_or(0.5),
+            min_dirty_ratio: self.get("min.cleanable.dirty.ratio").trim().parse().unwrap_or(0.5),
         }
     }
 }
@@ -247,11 +171,7 @@ mod tests {
     #[test]
     fn values_are_checked() {
         let check = |name: &str, value: &str, expect: bool| {
-            assert_eq!(
-                ConfigDef::find(name).unwrap().check(value).is_ok(),
-                expect,
-                "{name}={value}"
-            );
+            assert_eq!(ConfigDef::find(name).unwrap().check(value).is_ok(), expect, "{name}={value}");
         };
         check("retention.ms", "-1", true);
         check("retention.ms", "-2", false);
@@ -276,14 +196,8 @@ mod tests {
         for def in TOPIC_CONFIGS {
             assert_eq!(def.check(def.default), Ok(()), "{}", def.name);
         }
-        let configs = TopicConfigs::new(BTreeMap::from([(
-            "cleanup.policy".into(),
-            "compact".into(),
-        )]));
+        let configs = TopicConfigs::new(BTreeMap::from([("cleanup.policy".into(), "compact".into())]));
         assert!(configs.compact && !configs.delete && !configs.append_time);
-        assert_eq!(
-            (configs.max_message_bytes, configs.retention_ms),
-            (1_048_588, 604_800_000)
-        );
+        assert_eq!((configs.max_message_bytes, configs.retention_ms), (1_048_588, 604_800_000));
     }
 }

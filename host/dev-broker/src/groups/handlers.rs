@@ -9,10 +9,9 @@ use bytes::Bytes;
 use kafka_protocol::{
     ResponseError,
     messages::{
-        DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-        GroupId, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
-        LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
-        SyncGroupRequest, SyncGroupResponse,
+        DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId, HeartbeatRequest,
+        HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
+        ListGroupsResponse, SyncGroupRequest, SyncGroupResponse,
         delete_groups_response::DeletableGroupResult,
         describe_groups_response::{DescribedGroup, DescribedGroupMember},
         join_group_response::JoinGroupResponseMember,
@@ -45,16 +44,10 @@ fn own_text(text: &StrBytes) -> StrBytes {
     StrBytes::from_string(text.to_string())
 }
 
-pub(crate) async fn join(
-    broker: &Broker,
-    caller: &Caller,
-    request: JoinGroupRequest,
-) -> JoinGroupResponse {
+pub(crate) async fn join(broker: &Broker, caller: &Caller, request: JoinGroupRequest) -> JoinGroupResponse {
     let (reply, answer) = oneshot::channel();
     let result = match begin_join(broker, caller, &request, reply) {
-        Ok(()) => answer
-            .await
-            .unwrap_or(Err((ResponseError::UnknownMemberId, request.member_id))),
+        Ok(()) => answer.await.unwrap_or(Err((ResponseError::UnknownMemberId, request.member_id))),
         Err(error) => Err((error, request.member_id)),
     };
     joined(result, caller.version)
@@ -70,16 +63,10 @@ fn begin_join(
         return Err(ResponseError::InvalidGroupId);
     }
     let session_timeout = millis(request.session_timeout_ms);
-    if !(broker.config.min_session_timeout..=millis(MAX_SESSION_TIMEOUT_MS))
-        .contains(&session_timeout)
-    {
+    if !(broker.config.min_session_timeout..=millis(MAX_SESSION_TIMEOUT_MS)).contains(&session_timeout) {
         return Err(ResponseError::InvalidSessionTimeout);
     }
-    let rebalance_timeout = if caller.version == 0 {
-        session_timeout
-    } else {
-        millis(request.rebalance_timeout_ms)
-    };
+    let rebalance_timeout = if caller.version == 0 { session_timeout } else { millis(request.rebalance_timeout_ms) };
     let mut state = broker.lock();
     let group = group_mut(&mut state, &request.group_id)?;
     let join = Join {
@@ -87,11 +74,7 @@ fn begin_join(
         instance_id: request.group_instance_id.as_ref().map(own_text),
         client_id: own_text(&caller.client_id),
         protocol_type: own_text(&request.protocol_type),
-        protocols: request
-            .protocols
-            .iter()
-            .map(|p| (own_text(&p.name), own(&p.metadata)))
-            .collect(),
+        protocols: request.protocols.iter().map(|p| (own_text(&p.name), own(&p.metadata))).collect(),
         session_timeout,
         rebalance_timeout,
         needs_member_id: caller.version >= 4,
@@ -108,9 +91,7 @@ fn group_mut<'a>(state: &'a mut State, id: &str) -> Result<&'a mut Group, Respon
     if !state.groups.contains_key(id) && state.groups.len() >= MAX_GROUPS {
         state.groups.retain(|_, group| !group.is_unused());
         if state.groups.len() >= MAX_GROUPS {
-            tracing::error!(
-                "a group was refused: {MAX_GROUPS} groups have members; close consumers"
-            );
+            tracing::error!("a group was refused: {MAX_GROUPS} groups have members; close consumers");
             return Err(ResponseError::PolicyViolation);
         }
     }
@@ -121,15 +102,10 @@ fn joined(result: JoinResult, version: i16) -> JoinGroupResponse {
     let response = JoinGroupResponse::default();
     match result {
         Ok(joined) => {
-            let members = joined
-                .members
-                .into_iter()
-                .map(|(id, instance_id, metadata)| {
-                    let member = JoinGroupResponseMember::default()
-                        .with_member_id(id)
-                        .with_metadata(metadata);
-                    member.with_group_instance_id(instance_id)
-                });
+            let members = joined.members.into_iter().map(|(id, instance_id, metadata)| {
+                let member = JoinGroupResponseMember::default().with_member_id(id).with_metadata(metadata);
+                member.with_group_instance_id(instance_id)
+            });
             response
                 .with_generation_id(joined.generation)
                 .with_protocol_type(Some(joined.protocol_type))
@@ -142,20 +118,12 @@ fn joined(result: JoinResult, version: i16) -> JoinGroupResponse {
         Err((error, member_id)) => {
             // Before version 7 the protocol name may not be null.
             let protocol = (version < 7).then(StrBytes::default);
-            response
-                .with_error_code(error.code())
-                .with_generation_id(-1)
-                .with_protocol_name(protocol)
-                .with_member_id(member_id)
+            response.with_error_code(error.code()).with_generation_id(-1).with_protocol_name(protocol).with_member_id(member_id)
         }
     }
 }
 
-pub(crate) async fn sync(
-    broker: &Broker,
-    _caller: &Caller,
-    request: SyncGroupRequest,
-) -> SyncGroupResponse {
+pub(crate) async fn sync(broker: &Broker, _caller: &Caller, request: SyncGroupRequest) -> SyncGroupResponse {
     let (reply, answer) = oneshot::channel();
     let sync = Sync {
         member_id: own_text(&request.member_id),
@@ -163,18 +131,10 @@ pub(crate) async fn sync(
         generation: request.generation_id,
         protocol_type: request.protocol_type,
         protocol: request.protocol_name,
-        assignments: request
-            .assignments
-            .iter()
-            .map(|a| (own_text(&a.member_id), own(&a.assignment)))
-            .collect(),
+        assignments: request.assignments.iter().map(|a| (own_text(&a.member_id), own(&a.assignment))).collect(),
         reply,
     };
-    let found = broker
-        .lock()
-        .groups
-        .get_mut(&**request.group_id)
-        .map(|group| group.sync(sync, Instant::now()));
+    let found = broker.lock().groups.get_mut(&**request.group_id).map(|group| group.sync(sync, Instant::now()));
     let result = match found {
         Some(()) => answer.await.unwrap_or(Err(ResponseError::UnknownMemberId)),
         None => Err(ResponseError::UnknownMemberId),
@@ -189,46 +149,19 @@ pub(crate) async fn sync(
     }
 }
 
-pub(crate) fn heartbeat(
-    broker: &Broker,
-    _caller: &Caller,
-    request: HeartbeatRequest,
-) -> HeartbeatResponse {
+pub(crate) fn heartbeat(broker: &Broker, _caller: &Caller, request: HeartbeatRequest) -> HeartbeatResponse {
     let mut state = broker.lock();
-    let group = state
-        .groups
-        .get_mut(&**request.group_id)
-        .ok_or(ResponseError::UnknownMemberId);
+    let group = state.groups.get_mut(&**request.group_id).ok_or(ResponseError::UnknownMemberId);
     let instance_id = request.group_instance_id.as_ref();
-    let result = group.and_then(|g| {
-        g.heartbeat(
-            &request.member_id,
-            instance_id,
-            request.generation_id,
-            Instant::now(),
-        )
-    });
+    let result = group.and_then(|g| g.heartbeat(&request.member_id, instance_id, request.generation_id, Instant::now()));
     HeartbeatResponse::default().with_error_code(code(&result))
 }
 
-pub(crate) fn leave(
-    broker: &Broker,
-    caller: &Caller,
-    request: LeaveGroupRequest,
-) -> LeaveGroupResponse {
+pub(crate) fn leave(broker: &Broker, caller: &Caller, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let mut state = broker.lock();
     let mut remove = |member: &MemberIdentity| {
-        let group = state
-            .groups
-            .get_mut(&**request.group_id)
-            .ok_or(ResponseError::UnknownMemberId);
-        group.and_then(|g| {
-            g.leave(
-                &member.member_id,
-                member.group_instance_id.as_ref(),
-                Instant::now(),
-            )
-        })
+        let group = state.groups.get_mut(&**request.group_id).ok_or(ResponseError::UnknownMemberId);
+        group.and_then(|g| g.leave(&member.member_id, member.group_instance_id.as_ref(), Instant::now()))
     };
     let response = LeaveGroupResponse::default();
     let response = if caller.version < 3 {
@@ -250,40 +183,22 @@ pub(crate) fn leave(
 
 /// All groups, those with offsets only included: (id, protocol type, state).
 fn all_groups(state: &State) -> Vec<(String, StrBytes, &'static str)> {
-    let members = state
-        .groups
-        .iter()
-        .filter(|(_, group)| !group.is_unused())
-        .map(|(id, _)| id);
+    let members = state.groups.iter().filter(|(_, group)| !group.is_unused()).map(|(id, _)| id);
     let ids: BTreeSet<_> = members.chain(state.offsets.keys()).collect();
     let describe = |id: &String| match state.groups.get(id) {
-        Some(group) => (
-            id.clone(),
-            group.protocol_type().clone(),
-            group.state_name(),
-        ),
+        Some(group) => (id.clone(), group.protocol_type().clone(), group.state_name()),
         None => (id.clone(), StrBytes::default(), "Empty"),
     };
     ids.into_iter().map(describe).collect()
 }
 
-pub(crate) fn list(
-    broker: &Broker,
-    _caller: &Caller,
-    request: ListGroupsRequest,
-) -> ListGroupsResponse {
+pub(crate) fn list(broker: &Broker, _caller: &Caller, request: ListGroupsRequest) -> ListGroupsResponse {
     let state = broker.lock();
-    let matches = |filter: &[StrBytes], value: &str| {
-        filter.is_empty()
-            || filter
-                .iter()
-                .any(|wanted| wanted.eq_ignore_ascii_case(value))
-    };
+    let matches =
+        |filter: &[StrBytes], value: &str| filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value));
     let groups = all_groups(&state)
         .into_iter()
-        .filter(|(.., state)| {
-            matches(&request.states_filter, state) && matches(&request.types_filter, "classic")
-        })
+        .filter(|(.., state)| matches(&request.states_filter, state) && matches(&request.types_filter, "classic"))
         .map(|(id, protocol_type, state)| {
             ListedGroup::default()
                 .with_group_id(StrBytes::from_string(id).into())
@@ -294,32 +209,17 @@ pub(crate) fn list(
     ListGroupsResponse::default().with_groups(groups.collect())
 }
 
-pub(crate) fn describe(
-    broker: &Broker,
-    _caller: &Caller,
-    request: DescribeGroupsRequest,
-) -> DescribeGroupsResponse {
+pub(crate) fn describe(broker: &Broker, _caller: &Caller, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let state = broker.lock();
-    let groups = request
-        .groups
-        .into_iter()
-        .map(|id| describe_one(&state, id));
+    let groups = request.groups.into_iter().map(|id| describe_one(&state, id));
     DescribeGroupsResponse::default().with_groups(groups.collect())
 }
 
 fn describe_one(state: &State, id: GroupId) -> DescribedGroup {
     let offsets = state.offsets.contains_key(&**id);
     let described = DescribedGroup::default().with_group_id(id.clone());
-    let Some(group) = state
-        .groups
-        .get(&**id)
-        .filter(|group| offsets || !group.is_unused())
-    else {
-        return described.with_group_state(StrBytes::from_static_str(if offsets {
-            "Empty"
-        } else {
-            "Dead"
-        }));
+    let Some(group) = state.groups.get(&**id).filter(|group| offsets || !group.is_unused()) else {
+        return described.with_group_state(StrBytes::from_static_str(if offsets { "Empty" } else { "Dead" }));
     };
     let members = group.members.iter().map(|(id, member)| {
         DescribedGroupMember::default()
@@ -328,12 +228,7 @@ fn describe_one(state: &State, id: GroupId) -> DescribedGroup {
             .with_client_id(member.client_id.clone())
             .with_client_host(StrBytes::from_static_str("/127.0.0.1"))
             .with_member_metadata(
-                member
-                    .protocols
-                    .iter()
-                    .find(|(n, _)| *n == group.protocol)
-                    .map(|(_, m)| m.clone())
-                    .unwrap_or_default(),
+                member.protocols.iter().find(|(n, _)| *n == group.protocol).map(|(_, m)| m.clone()).unwrap_or_default(),
             )
             .with_member_assignment(member.assignment.clone())
     });
@@ -344,26 +239,15 @@ fn describe_one(state: &State, id: GroupId) -> DescribedGroup {
         .with_members(members.collect())
 }
 
-pub(crate) fn delete(
-    broker: &Broker,
-    _caller: &Caller,
-    request: DeleteGroupsRequest,
-) -> DeleteGroupsResponse {
+pub(crate) fn delete(broker: &Broker, _caller: &Caller, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let mut state = broker.lock();
     let results = request.groups_names.into_iter().map(|id| {
         let result = match state.groups.get(&**id) {
             Some(group) if !group.is_unused() => Err(ResponseError::NonEmptyGroup),
             None if !state.offsets.contains_key(&**id) => Err(ResponseError::GroupIdNotFound),
-            Some(_) | None => state.commit(vec![
-                Change::GroupDeleted {
-                    group: id.to_string(),
-                }
-                .into(),
-            ]),
+            Some(_) | None => state.commit(vec![Change::GroupDeleted { group: id.to_string() }.into()]),
         };
-        DeletableGroupResult::default()
-            .with_group_id(id)
-            .with_error_code(code(&result))
+        DeletableGroupResult::default().with_group_id(id).with_error_code(code(&result))
     });
     DeleteGroupsResponse::default().with_results(results.collect())
 }

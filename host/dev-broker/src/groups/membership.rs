@@ -6,10 +6,7 @@ use bytes::Bytes;
 use kafka_protocol::{ResponseError, protocol::StrBytes};
 use tokio::sync::oneshot;
 
-use super::{
-    Group, Join, JoinResult, Joined, MAX_MEMBER_BYTES, MAX_MEMBERS, Member, Status, Sync, Synced,
-    answer,
-};
+use super::{Group, Join, JoinResult, Joined, MAX_MEMBER_BYTES, MAX_MEMBERS, Member, Status, Sync, Synced, answer};
 use crate::state::random_uuid;
 
 impl Member {
@@ -30,9 +27,7 @@ impl Member {
 
     fn metadata(&self, protocol: &StrBytes) -> Bytes {
         let found = self.protocols.iter().find(|(name, _)| name == protocol);
-        found
-            .map(|(_, metadata)| metadata.clone())
-            .unwrap_or_default()
+        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
     }
 
     fn heard_of(&mut self, now: Instant) {
@@ -41,15 +36,8 @@ impl Member {
 
     /// Whether its client is still connected and waits for an answer.
     fn is_waiting(&self) -> bool {
-        let joining = self
-            .joining
-            .as_ref()
-            .is_some_and(|reply| !reply.is_closed());
-        joining
-            || self
-                .syncing
-                .as_ref()
-                .is_some_and(|reply| !reply.is_closed())
+        let joining = self.joining.as_ref().is_some_and(|reply| !reply.is_closed());
+        joining || self.syncing.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 
     /// Tells whoever waits for this member that another one has taken its place.
@@ -71,16 +59,11 @@ impl Group {
         if join.member_id.is_empty() {
             let instance_id = join.instance_id.clone();
             let prefix = instance_id.as_ref().unwrap_or(&join.client_id);
-            join.member_id =
-                StrBytes::from_string(format!("{}-{}", prefix.as_str(), random_uuid()));
-            match instance_id
-                .as_ref()
-                .and_then(|id| self.statics.get(id).cloned())
-            {
+            join.member_id = StrBytes::from_string(format!("{}-{}", prefix.as_str(), random_uuid()));
+            match instance_id.as_ref().and_then(|id| self.statics.get(id).cloned()) {
                 Some(old) => self.replace_static(&old, join, now),
                 None if instance_id.is_none() && join.needs_member_id => {
-                    self.pending
-                        .insert(join.member_id.clone(), now + join.session_timeout);
+                    self.pending.insert(join.member_id.clone(), now + join.session_timeout);
                     join.refuse(ResponseError::MemberIdRequired);
                 }
                 None => self.add(join, now),
@@ -95,26 +78,17 @@ impl Group {
     }
 
     fn check_join(&self, join: &Join) -> Result<(), ResponseError> {
-        let supported = |name: &StrBytes| {
-            self.members
-                .values()
-                .all(|m| m.protocols.iter().any(|(n, _)| n == name))
-        };
+        let supported = |name: &StrBytes| self.members.values().all(|m| m.protocols.iter().any(|(n, _)| n == name));
         let common = join.protocols.iter().any(|(name, _)| supported(name));
         let same_type = self.members.is_empty() || join.protocol_type == self.protocol_type;
         if join.protocol_type.is_empty() || !common || !same_type {
             return Err(ResponseError::InconsistentGroupProtocol);
         }
-        let size: usize = join
-            .protocols
-            .iter()
-            .map(|(name, metadata)| name.len() + metadata.len())
-            .sum();
+        let size: usize = join.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
         if size > MAX_MEMBER_BYTES {
             return Err(ResponseError::InvalidRequest);
         }
-        let known = self.members.contains_key(&join.member_id)
-            || self.pending.contains_key(&join.member_id);
+        let known = self.members.contains_key(&join.member_id) || self.pending.contains_key(&join.member_id);
         if !known && self.members.len() + self.pending.len() >= MAX_MEMBERS {
             return Err(ResponseError::GroupMaxSizeReached);
         }
@@ -122,11 +96,7 @@ impl Group {
     }
 
     /// Whether the member id is in use, and by this instance if the member is static (KIP-345).
-    fn check_identity(
-        &self,
-        member_id: &StrBytes,
-        instance_id: Option<&StrBytes>,
-    ) -> Result<(), ResponseError> {
+    fn check_identity(&self, member_id: &StrBytes, instance_id: Option<&StrBytes>) -> Result<(), ResponseError> {
         if let Some(instance_id) = instance_id {
             return match self.statics.get(instance_id) {
                 None => Err(ResponseError::UnknownMemberId),
@@ -134,11 +104,7 @@ impl Group {
                 Some(_) => Ok(()),
             };
         }
-        if self.members.contains_key(member_id) {
-            Ok(())
-        } else {
-            Err(ResponseError::UnknownMemberId)
-        }
+        if self.members.contains_key(member_id) { Ok(()) } else { Err(ResponseError::UnknownMemberId) }
     }
 
     fn add(&mut self, join: Join, now: Instant) {
@@ -227,16 +193,11 @@ impl Group {
     }
 
     fn rebalance_timeout(&self) -> std::time::Duration {
-        self.members
-            .values()
-            .map(|member| member.rebalance_timeout)
-            .max()
-            .unwrap_or_default()
+        self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default()
     }
 
     fn complete_if_all_joined(&mut self, now: Instant) {
-        let all =
-            self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some());
+        let all = self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some());
         if matches!(self.status, Status::Preparing(_)) && all {
             self.complete_join(now);
         }
@@ -244,19 +205,10 @@ impl Group {
 
     /// Begins the next generation with those who joined; static members may be late until their session ends.
     fn complete_join(&mut self, now: Instant) {
-        self.members
-            .retain(|_, member| member.joining.is_some() || member.instance_id.is_some());
+        self.members.retain(|_, member| member.joining.is_some() || member.instance_id.is_some());
         let joined = |member: &Member| member.joining.is_some();
-        let leader = self
-            .leader
-            .take()
-            .filter(|id| self.members.get(id).is_some_and(joined));
-        self.leader = leader.or_else(|| {
-            self.members
-                .iter()
-                .find(|(_, m)| joined(m))
-                .map(|(id, _)| id.clone())
-        });
+        let leader = self.leader.take().filter(|id| self.members.get(id).is_some_and(joined));
+        self.leader = leader.or_else(|| self.members.iter().find(|(_, m)| joined(m)).map(|(id, _)| id.clone()));
         if !self.members.is_empty() && self.leader.is_none() {
             self.status = Status::Preparing(now + self.rebalance_timeout());
             return;
@@ -281,40 +233,20 @@ impl Group {
 
     /// Each member votes for the first protocol of its list that all support.
     fn select_protocol(&self) -> StrBytes {
-        let supported = |name: &StrBytes| {
-            self.members
-                .values()
-                .all(|m| m.protocols.iter().any(|(n, _)| n == name))
-        };
+        let supported = |name: &StrBytes| self.members.values().all(|m| m.protocols.iter().any(|(n, _)| n == name));
         let votes: Vec<_> = self
             .members
             .values()
-            .filter_map(|member| {
-                member
-                    .protocols
-                    .iter()
-                    .map(|(name, _)| name)
-                    .find(|name| supported(name))
-            })
+            .filter_map(|member| member.protocols.iter().map(|(name, _)| name).find(|name| supported(name)))
             .collect();
         let count = |name: &StrBytes| votes.iter().filter(|vote| **vote == name).count();
-        votes
-            .iter()
-            .max_by_key(|name| count(name))
-            .map(|name| (*name).clone())
-            .unwrap_or_default()
+        votes.iter().max_by_key(|name| count(name)).map(|name| (*name).clone()).unwrap_or_default()
     }
 
     fn joined(&self, id: &StrBytes) -> Joined {
         let leader = self.leader.clone().unwrap_or_default();
         let members = self.members.iter().filter(|_| leader == *id);
-        let members = members.map(|(id, m)| {
-            (
-                id.clone(),
-                m.instance_id.clone(),
-                m.metadata(&self.protocol),
-            )
-        });
+        let members = members.map(|(id, m)| (id.clone(), m.instance_id.clone(), m.metadata(&self.protocol)));
         Joined {
             generation: self.generation,
             protocol_type: self.protocol_type.clone(),
@@ -351,33 +283,18 @@ impl Group {
             if let Some(reply) = member.syncing.take() {
                 member.heard_of(now);
                 let (protocol_type, protocol) = (self.protocol_type.clone(), self.protocol.clone());
-                answer(
-                    reply,
-                    Ok(Synced {
-                        protocol_type,
-                        protocol,
-                        assignment: member.assignment.clone(),
-                    }),
-                );
+                answer(reply, Ok(Synced { protocol_type, protocol, assignment: member.assignment.clone() }));
             }
         }
     }
 
     fn check_sync(&self, sync: &Sync) -> Result<(), ResponseError> {
         self.check_member(&sync.member_id, sync.instance_id.as_ref(), sync.generation)?;
-        let differs = |sent: &Option<StrBytes>, ours: &StrBytes| {
-            sent.as_ref().is_some_and(|sent| sent != ours)
-        };
-        if differs(&sync.protocol_type, &self.protocol_type)
-            || differs(&sync.protocol, &self.protocol)
-        {
+        let differs = |sent: &Option<StrBytes>, ours: &StrBytes| sent.as_ref().is_some_and(|sent| sent != ours);
+        if differs(&sync.protocol_type, &self.protocol_type) || differs(&sync.protocol, &self.protocol) {
             return Err(ResponseError::InconsistentGroupProtocol);
         }
-        if sync
-            .assignments
-            .iter()
-            .any(|(_, assignment)| assignment.len() > MAX_MEMBER_BYTES)
-        {
+        if sync.assignments.iter().any(|(_, assignment)| assignment.len() > MAX_MEMBER_BYTES) {
             return Err(ResponseError::InvalidRequest);
         }
         match self.status {
@@ -387,18 +304,9 @@ impl Group {
         }
     }
 
-    fn check_member(
-        &self,
-        member_id: &StrBytes,
-        instance_id: Option<&StrBytes>,
-        generation: i32,
-    ) -> Result<(), ResponseError> {
+    fn check_member(&self, member_id: &StrBytes, instance_id: Option<&StrBytes>, generation: i32) -> Result<(), ResponseError> {
         self.check_identity(member_id, instance_id)?;
-        if generation == self.generation {
-            Ok(())
-        } else {
-            Err(ResponseError::IllegalGeneration)
-        }
+        if generation == self.generation { Ok(()) } else { Err(ResponseError::IllegalGeneration) }
     }
 
     pub fn heartbeat(
@@ -445,22 +353,15 @@ impl Group {
     }
 
     /// A member leaves, or an administrator removes a static one by its instance id alone.
-    pub fn leave(
-        &mut self,
-        member_id: &StrBytes,
-        instance_id: Option<&StrBytes>,
-        now: Instant,
-    ) -> Result<(), ResponseError> {
+    pub fn leave(&mut self, member_id: &StrBytes, instance_id: Option<&StrBytes>, now: Instant) -> Result<(), ResponseError> {
         if self.pending.remove(member_id).is_some() {
             self.complete_if_all_joined(now);
             return Ok(());
         }
         let id = match instance_id {
-            Some(instance_id) if member_id.is_empty() => self
-                .statics
-                .get(instance_id)
-                .cloned()
-                .ok_or(ResponseError::UnknownMemberId)?,
+            Some(instance_id) if member_id.is_empty() => {
+                self.statics.get(instance_id).cloned().ok_or(ResponseError::UnknownMemberId)?
+            }
             _ => {
                 self.check_identity(member_id, instance_id)?;
                 member_id.clone()
@@ -486,36 +387,19 @@ impl Group {
     /// Does what is due: removes silent members, ends waits for those who don't come.
     pub fn expire(&mut self, now: Instant) {
         self.pending.retain(|_, deadline| *deadline > now);
-        for member in self
-            .members
-            .values_mut()
-            .filter(|member| member.is_waiting())
-        {
+        for member in self.members.values_mut().filter(|member| member.is_waiting()) {
             member.heard_of(now);
         }
-        let silent: Vec<_> = self
-            .members
-            .iter()
-            .filter(|(_, m)| m.deadline <= now)
-            .map(|(id, _)| id.clone())
-            .collect();
+        let silent: Vec<_> = self.members.iter().filter(|(_, m)| m.deadline <= now).map(|(id, _)| id.clone()).collect();
         for id in silent {
-            tracing::info!(
-                "member {} of a group was not heard of in its session timeout and is removed",
-                id.as_str()
-            );
+            tracing::info!("member {} of a group was not heard of in its session timeout and is removed", id.as_str());
             self.remove(&id, now);
         }
         match self.status {
             Status::Preparing(deadline) if deadline <= now => self.complete_join(now),
             Status::Preparing(_) => self.complete_if_all_joined(now),
             Status::Completing(deadline) if deadline <= now => {
-                let late: Vec<_> = self
-                    .members
-                    .iter()
-                    .filter(|(_, m)| m.syncing.is_none())
-                    .map(|(id, _)| id.clone())
-                    .collect();
+                let late: Vec<_> = self.members.iter().filter(|(_, m)| m.syncing.is_none()).map(|(id, _)| id.clone()).collect();
                 late.iter().for_each(|id| self.remove(id, now));
             }
             Status::Completing(_) | Status::Stable | Status::Empty => {}

@@ -163,10 +163,7 @@ impl Group {
             Status::Empty | Status::Stable => None,
         };
         let members = self.members.values().map(|member| member.deadline);
-        members
-            .chain(self.pending.values().copied())
-            .chain(phase)
-            .min()
+        members.chain(self.pending.values().copied()).chain(phase).min()
     }
 }
 

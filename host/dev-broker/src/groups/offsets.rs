@@ -8,13 +8,13 @@ use std::{
 use kafka_protocol::{
     ResponseError,
     messages::{
-        OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-        OffsetFetchRequest, OffsetFetchResponse,
+        OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest,
+        OffsetFetchResponse,
         offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
         offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic},
         offset_fetch_response::{
-            OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
-            OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+            OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+            OffsetFetchResponseTopics,
         },
     },
     protocol::StrBytes,
@@ -48,17 +48,11 @@ impl GroupOffsets {
     }
 
     pub fn commit(&mut self, commits: Vec<Commit>) {
-        self.committed.extend(
-            commits
-                .into_iter()
-                .map(|commit| ((commit.topic.clone(), commit.partition), commit)),
-        );
+        self.committed.extend(commits.into_iter().map(|commit| ((commit.topic.clone(), commit.partition), commit)));
     }
 
     pub fn add_pending(&mut self, producer_id: i64, commits: Vec<Commit>) {
-        let commits = commits
-            .into_iter()
-            .map(|commit| ((commit.topic.clone(), commit.partition), commit));
+        let commits = commits.into_iter().map(|commit| ((commit.topic.clone(), commit.partition), commit));
         self.pending.entry(producer_id).or_default().extend(commits);
     }
 
@@ -70,41 +64,28 @@ impl GroupOffsets {
     }
 
     pub fn remove(&mut self, partitions: &[Key]) {
-        partitions
-            .iter()
-            .for_each(|key| drop(self.committed.remove(key)));
+        partitions.iter().for_each(|key| drop(self.committed.remove(key)));
     }
 
     pub fn remove_topic(&mut self, topic: &str) {
         self.committed.retain(|(name, _), _| name != topic);
-        self.pending
-            .values_mut()
-            .for_each(|pending| pending.retain(|(name, _), _| name != topic));
+        self.pending.values_mut().for_each(|pending| pending.retain(|(name, _), _| name != topic));
         self.pending.retain(|_, pending| !pending.is_empty());
     }
 
     fn is_pending(&self, key: &Key) -> bool {
-        self.pending
-            .values()
-            .any(|pending| pending.contains_key(key))
+        self.pending.values().any(|pending| pending.contains_key(key))
     }
 
     /// The changes that lead from nothing to these offsets.
     pub fn image(&self, group: &str) -> Vec<Change> {
         let commits = self.committed.values().cloned().collect();
-        let mut image = vec![Change::Offsets {
+        let mut image = vec![Change::Offsets { group: group.to_owned(), commits }];
+        image.extend(self.pending.iter().map(|(producer_id, pending)| Change::PendingOffsets {
             group: group.to_owned(),
-            commits,
-        }];
-        image.extend(
-            self.pending
-                .iter()
-                .map(|(producer_id, pending)| Change::PendingOffsets {
-                    group: group.to_owned(),
-                    producer_id: *producer_id,
-                    commits: pending.values().cloned().collect(),
-                }),
-        );
+            producer_id: *producer_id,
+            commits: pending.values().cloned().collect(),
+        }));
         image
     }
 }
@@ -122,13 +103,7 @@ pub(crate) fn check_commit(
     if metadata.len() > MAX_METADATA_BYTES {
         return Err(ResponseError::OffsetMetadataTooLarge);
     }
-    Ok(Commit {
-        topic: topic.to_owned(),
-        partition,
-        offset,
-        leader_epoch,
-        metadata: metadata.to_owned(),
-    })
+    Ok(Commit { topic: topic.to_owned(), partition, offset, leader_epoch, metadata: metadata.to_owned() })
 }
 
 /// Whether there may be offsets of one more group.
@@ -140,66 +115,34 @@ pub(crate) fn check_room(state: &State, group: &str) -> Result<(), ResponseError
     Err(ResponseError::PolicyViolation)
 }
 
-pub(crate) fn commit(
-    broker: &Broker,
-    _caller: &Caller,
-    request: OffsetCommitRequest,
-) -> OffsetCommitResponse {
+pub(crate) fn commit(broker: &Broker, _caller: &Caller, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let mut state = broker.lock();
     let allowed = may_commit(&mut state, &request);
     let mut commits = Vec::new();
     let mut results: Vec<_> = request
         .topics
         .iter()
-        .flat_map(|topic| {
-            topic
-                .partitions
-                .iter()
-                .map(move |partition| (topic, partition))
-        })
+        .flat_map(|topic| topic.partitions.iter().map(move |partition| (topic, partition)))
         .map(|(topic, p)| {
             allowed?;
             let metadata = p.committed_metadata.as_ref();
             let target = (topic.name.as_str(), p.partition_index);
-            commits.push(check_commit(
-                &state,
-                target,
-                p.committed_offset,
-                p.committed_leader_epoch,
-                metadata,
-            )?);
+            commits.push(check_commit(&state, target, p.committed_offset, p.committed_leader_epoch, metadata)?);
             Ok(())
         })
         .collect();
     if !commits.is_empty()
-        && let Err(error) = state.commit(vec![
-            Change::Offsets {
-                group: request.group_id.to_string(),
-                commits,
-            }
-            .into(),
-        ])
+        && let Err(error) = state.commit(vec![Change::Offsets { group: request.group_id.to_string(), commits }.into()])
     {
-        results
-            .iter_mut()
-            .filter(|result| result.is_ok())
-            .for_each(|result| *result = Err(error));
+        results.iter_mut().filter(|result| result.is_ok()).for_each(|result| *result = Err(error));
     }
     let mut results = results.iter().map(crate::api::code);
     let topics = request.topics.iter().map(|topic| {
-        let partitions = topic
-            .partitions
-            .iter()
-            .zip(results.by_ref())
-            .map(|(partition, error)| {
-                OffsetCommitResponsePartition::default()
-                    .with_partition_index(partition.partition_index)
-                    .with_error_code(error)
-            });
+        let partitions = topic.partitions.iter().zip(results.by_ref()).map(|(partition, error)| {
+            OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index).with_error_code(error)
+        });
         let partitions = partitions.collect();
-        OffsetCommitResponseTopic::default()
-            .with_name(topic.name.clone())
-            .with_partitions(partitions)
+        OffsetCommitResponseTopic::default().with_name(topic.name.clone()).with_partitions(partitions)
     });
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
@@ -217,25 +160,12 @@ fn may_commit(state: &mut State, request: &OffsetCommitRequest) -> Result<(), Re
     }
 }
 
-pub(crate) fn fetch(
-    broker: &Broker,
-    caller: &Caller,
-    request: OffsetFetchRequest,
-) -> OffsetFetchResponse {
+pub(crate) fn fetch(broker: &Broker, caller: &Caller, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let state = broker.lock();
     let stable = request.require_stable;
     if caller.version < 8 {
-        let wanted = request.topics.map(|topics| {
-            topics
-                .into_iter()
-                .map(|t| (t.name.to_string(), t.partition_indexes))
-        });
-        let found = look_up(
-            &state,
-            &request.group_id,
-            wanted.map(Iterator::collect),
-            stable,
-        );
+        let wanted = request.topics.map(|topics| topics.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)));
+        let found = look_up(&state, &request.group_id, wanted.map(Iterator::collect), stable);
         let topics = found.into_iter().map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(index, commit, error)| {
                 OffsetFetchResponsePartition::default()
@@ -246,24 +176,13 @@ pub(crate) fn fetch(
                     .with_error_code(error)
             });
             let partitions = partitions.collect();
-            OffsetFetchResponseTopic::default()
-                .with_name(topic_name(&topic))
-                .with_partitions(partitions)
+            OffsetFetchResponseTopic::default().with_name(topic_name(&topic)).with_partitions(partitions)
         });
         return OffsetFetchResponse::default().with_topics(topics.collect());
     }
     let groups = request.groups.into_iter().map(|group| {
-        let wanted = group.topics.map(|topics| {
-            topics
-                .into_iter()
-                .map(|t| (t.name.to_string(), t.partition_indexes))
-        });
-        let found = look_up(
-            &state,
-            &group.group_id,
-            wanted.map(Iterator::collect),
-            stable,
-        );
+        let wanted = group.topics.map(|topics| topics.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)));
+        let found = look_up(&state, &group.group_id, wanted.map(Iterator::collect), stable);
         let topics = found.into_iter().map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(index, commit, error)| {
                 OffsetFetchResponsePartitions::default()
@@ -274,13 +193,9 @@ pub(crate) fn fetch(
                     .with_error_code(error)
             });
             let partitions = partitions.collect();
-            OffsetFetchResponseTopics::default()
-                .with_name(topic_name(&topic))
-                .with_partitions(partitions)
+            OffsetFetchResponseTopics::default().with_name(topic_name(&topic)).with_partitions(partitions)
         });
-        OffsetFetchResponseGroup::default()
-            .with_group_id(group.group_id)
-            .with_topics(topics.collect())
+        OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics.collect())
     });
     OffsetFetchResponse::default().with_groups(groups.collect())
 }
@@ -297,31 +212,20 @@ fn look_up(state: &State, group: &str, wanted: Option<Wanted>, require_stable: b
         for (topic, partition) in offsets.committed.keys() {
             all.entry(topic).or_default().push(*partition);
         }
-        all.into_iter()
-            .map(|(topic, partitions)| (topic.clone(), partitions))
-            .collect()
+        all.into_iter().map(|(topic, partitions)| (topic.clone(), partitions)).collect()
     });
     let fetched = wanted.into_iter().map(|(topic, partitions)| {
         let found = partitions.into_iter().map(|partition| {
             let key = (topic.clone(), partition);
             let unstable = require_stable && offsets.is_pending(&key);
-            let error = if unstable {
-                ResponseError::UnstableOffsetCommit.code()
-            } else {
-                0
-            };
-            let commit = offsets
-                .committed
-                .get(&key)
-                .filter(|_| !unstable)
-                .cloned()
-                .unwrap_or(Commit {
-                    topic: key.0,
-                    partition,
-                    offset: -1,
-                    leader_epoch: -1,
-                    metadata: String::new(),
-                });
+            let error = if unstable { ResponseError::UnstableOffsetCommit.code() } else { 0 };
+            let commit = offsets.committed.get(&key).filter(|_| !unstable).cloned().unwrap_or(Commit {
+                topic: key.0,
+                partition,
+                offset: -1,
+                leader_epoch: -1,
+                metadata: String::new(),
+            });
             (partition, commit, error)
         });
         let found = found.collect();
@@ -330,11 +234,7 @@ fn look_up(state: &State, group: &str, wanted: Option<Wanted>, require_stable: b
     fetched.collect()
 }
 
-pub(crate) fn delete(
-    broker: &Broker,
-    _caller: &Caller,
-    request: OffsetDeleteRequest,
-) -> OffsetDeleteResponse {
+pub(crate) fn delete(broker: &Broker, _caller: &Caller, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let mut state = broker.lock();
     let response = OffsetDeleteResponse::default();
     let name = request.group_id.to_string();
@@ -352,32 +252,18 @@ pub(crate) fn delete(
         .into_iter()
         .map(|topic| {
             let busy = subscribed.contains(topic.name.as_str());
-            let error = if busy {
-                ResponseError::GroupSubscribedToTopic.code()
-            } else {
-                0
-            };
+            let error = if busy { ResponseError::GroupSubscribedToTopic.code() } else { 0 };
             let results = topic.partitions.iter().map(|partition| {
                 if !busy {
                     partitions.push((topic.name.to_string(), partition.partition_index));
                 }
-                OffsetDeleteResponsePartition::default()
-                    .with_partition_index(partition.partition_index)
-                    .with_error_code(error)
+                OffsetDeleteResponsePartition::default().with_partition_index(partition.partition_index).with_error_code(error)
             });
             let results = results.collect();
-            OffsetDeleteResponseTopic::default()
-                .with_name(topic.name)
-                .with_partitions(results)
+            OffsetDeleteResponseTopic::default().with_name(topic.name).with_partitions(results)
         })
         .collect();
-    match state.commit(vec![
-        Change::OffsetsDeleted {
-            group: name,
-            partitions,
-        }
-        .into(),
-    ]) {
+    match state.commit(vec![Change::OffsetsDeleted { group: name, partitions }.into()]) {
         Ok(()) => response.with_topics(topics),
         Err(error) => response.with_error_code(error.code()),
     }
@@ -387,13 +273,8 @@ impl Group {
     /// The topics that members of a consumer group are subscribed to (`ConsumerProtocolSubscription`: a version, then the
     /// topics; what follows does not matter here).
     fn subscribed_topics(&self) -> HashSet<String> {
-        let metadata = self
-            .members
-            .values()
-            .flat_map(|member| member.protocols.iter().map(|(_, metadata)| metadata));
-        metadata
-            .flat_map(|metadata| topics_of(metadata).unwrap_or_default())
-            .collect()
+        let metadata = self.members.values().flat_map(|member| member.protocols.iter().map(|(_, metadata)| metadata));
+        metadata.flat_map(|metadata| topics_of(metadata).unwrap_or_default()).collect()
     }
 }
 
@@ -402,8 +283,7 @@ fn topics_of(subscription: &[u8]) -> Option<Vec<String>> {
     let mut topics = Vec::new();
     for _ in 0..i32::from_be_bytes(*count) {
         let (length, after) = rest.split_first_chunk()?;
-        let (name, after) =
-            after.split_at_checked(usize::try_from(i16::from_be_bytes(*length)).ok()?)?;
+        let (name, after) = after.split_at_checked(usize::try_from(i16::from_be_bytes(*length)).ok()?)?;
         topics.push(String::from_utf8_lossy(name).into_owned());
         rest = after;
     }

@@ -20,10 +20,7 @@ pub(crate) struct Entry {
 
 impl From<Change> for Entry {
     fn from(change: Change) -> Self {
-        Self {
-            change,
-            blob: Bytes::new(),
-        }
+        Self { change, blob: Bytes::new() }
     }
 }
 
@@ -108,12 +105,7 @@ pub(crate) enum Change {
 
 impl Change {
     pub fn topic(name: &str, id: Uuid, partitions: i32, configs: BTreeMap<String, String>) -> Self {
-        Self::Topic {
-            name: name.to_owned(),
-            id: id.as_u128(),
-            partitions,
-            configs,
-        }
+        Self::Topic { name: name.to_owned(), id: id.as_u128(), partitions, configs }
     }
 }
 

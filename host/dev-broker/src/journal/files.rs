@@ -33,12 +33,7 @@ fn numbered(dir: &Path, prefix: &str) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for file in std::fs::read_dir(dir)? {
         let name = file?.file_name();
-        let number = name.to_str().and_then(|n| {
-            n.strip_prefix(prefix)?
-                .strip_suffix(".log")?
-                .parse::<u64>()
-                .ok()
-        });
+        let number = name.to_str().and_then(|n| n.strip_prefix(prefix)?.strip_suffix(".log")?.parse::<u64>().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();
@@ -46,37 +41,23 @@ fn numbered(dir: &Path, prefix: &str) -> io::Result<Vec<u64>> {
 }
 
 pub(super) fn scan(dir: &Path) -> Result<Found, DevBrokerError> {
-    let fail = |source| DevBrokerError::Io {
-        action: "list",
-        path: dir.to_owned(),
-        source,
-    };
+    let fail = |source| DevBrokerError::Io { action: "list", path: dir.to_owned(), source };
     let snapshot = numbered(dir, "snapshot-").map_err(fail)?.last().copied();
     let journals = numbered(dir, "journal-").map_err(fail)?;
-    let live = journals
-        .into_iter()
-        .filter(|number| Some(*number) > snapshot);
+    let live = journals.into_iter().filter(|number| Some(*number) > snapshot);
     Ok(Found {
         snapshot: snapshot.map(|number| snapshot_path(dir, number)),
-        journals: live
-            .map(|number| (number, journal_path(dir, number)))
-            .collect(),
+        journals: live.map(|number| (number, journal_path(dir, number))).collect(),
         next: snapshot.map_or(1, |number| number + 1),
     })
 }
 
 /// Removes what the snapshot `upto` has replaced.
 pub(super) fn remove_replaced(dir: &Path, upto: u64) -> io::Result<()> {
-    for number in numbered(dir, "journal-")?
-        .into_iter()
-        .filter(|n| *n <= upto)
-    {
+    for number in numbered(dir, "journal-")?.into_iter().filter(|n| *n <= upto) {
         std::fs::remove_file(journal_path(dir, number))?;
     }
-    for number in numbered(dir, "snapshot-")?
-        .into_iter()
-        .filter(|n| *n < upto)
-    {
+    for number in numbered(dir, "snapshot-")?.into_iter().filter(|n| *n < upto) {
         std::fs::remove_file(snapshot_path(dir, number))?;
     }
     Ok(())
@@ -84,23 +65,9 @@ pub(super) fn remove_replaced(dir: &Path, upto: u64) -> io::Result<()> {
 
 /// Hands every entry of a file to `apply`. The last frame of the newest file (`may_be_torn`) is cut off if it is incomplete;
 /// returns the bytes cut off.
-pub(super) fn replay(
-    path: &Path,
-    may_be_torn: bool,
-    apply: &mut impl FnMut(Entry),
-) -> Result<u64, DevBrokerError> {
-    let fail = |action| {
-        move |source| DevBrokerError::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
-    };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(fail("open"))?;
+pub(super) fn replay(path: &Path, may_be_torn: bool, apply: &mut impl FnMut(Entry)) -> Result<u64, DevBrokerError> {
+    let fail = |action| move |source| DevBrokerError::Io { action, path: path.to_owned(), source };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail("open"))?;
     let size = file.metadata().map_err(fail("read"))?.len();
     let mut reader = BufReader::with_capacity(1024 * 1024, &file);
     let mut position = 0;
@@ -118,11 +85,7 @@ pub(super) fn replay(
                 return Ok(size - position);
             }
         };
-        return Err(DevBrokerError::Damaged {
-            path: path.to_owned(),
-            position,
-            reason,
-        });
+        return Err(DevBrokerError::Damaged { path: path.to_owned(), position, reason });
     }
     Ok(0)
 }
@@ -137,12 +100,7 @@ enum Frame {
 }
 
 fn read_frame(reader: &mut BufReader<&File>, available: u64) -> io::Result<Frame> {
-    let bad = |reason: &str, end| {
-        Ok(Frame::Bad {
-            reason: reason.to_owned(),
-            end,
-        })
-    };
+    let bad = |reason: &str, end| Ok(Frame::Bad { reason: reason.to_owned(), end });
     if available < FRAME_HEADER_BYTES as u64 {
         return bad("half a frame header", available);
     }
@@ -172,10 +130,7 @@ fn entries(mut body: &[u8]) -> Option<Vec<Entry>> {
         let (blob, rest) = rest.split_at_checked(u32::from_be_bytes([e, f, g, h]) as usize)?;
         let change = serde_json::from_slice(change).ok()?;
         // A copy of its own: a batch must not keep its whole frame in memory.
-        entries.push(Entry {
-            change,
-            blob: Bytes::copy_from_slice(blob),
-        });
+        entries.push(Entry { change, blob: Bytes::copy_from_slice(blob) });
         body = rest;
     }
     Some(entries)

@@ -63,19 +63,13 @@ impl Journal {
     pub fn open(dir: &Path, mut apply: impl FnMut(Entry)) -> Result<(Self, u64), DevBrokerError> {
         let fail = |action, path: &Path| {
             let path = path.to_owned();
-            move |source| DevBrokerError::Io {
-                action,
-                path,
-                source,
-            }
+            move |source| DevBrokerError::Io { action, path, source }
         };
         std::fs::create_dir_all(dir).map_err(fail("create", dir))?;
         let lock_path = dir.join("lock");
         let lock = File::create(&lock_path).map_err(fail("create", &lock_path))?;
         lock.try_lock().map_err(|e| match e {
-            std::fs::TryLockError::WouldBlock => DevBrokerError::Locked {
-                path: dir.to_owned(),
-            },
+            std::fs::TryLockError::WouldBlock => DevBrokerError::Locked { path: dir.to_owned() },
             std::fs::TryLockError::Error(e) => fail("lock", &lock_path)(e),
         })?;
 
@@ -90,16 +84,9 @@ impl Journal {
             dropped += torn;
             grown += path.metadata().map_err(fail("read", path))?.len();
         }
-        let number = found
-            .journals
-            .last()
-            .map_or(found.next, |(number, _)| *number);
+        let number = found.journals.last().map_or(found.next, |(number, _)| *number);
         let path = files::journal_path(dir, number);
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(fail("open", &path))?;
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail("open", &path))?;
         let position = file.metadata().map_err(fail("read", &path))?.len();
         let journal = Self {
             dir: dir.to_owned(),
@@ -118,9 +105,7 @@ impl Journal {
     /// Appends one frame. On an error nothing has been appended.
     pub fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
         if self.broken {
-            return Err(io::Error::other(
-                "an earlier write failed half-way; restart the broker",
-            ));
+            return Err(io::Error::other("an earlier write failed half-way; restart the broker"));
         }
         let frame = Frame::new(entries)?;
         let written = frame.write(&mut self.file);
@@ -140,27 +125,19 @@ impl Journal {
 
     /// Whether the journal should be compacted, given the size of the live state.
     pub fn wants_snapshot(&self, live_bytes: u64) -> bool {
-        !self.snapshot_running
-            && !self.broken
-            && self.grown > MIN_COMPACTION_BYTES.max(2 * live_bytes)
+        !self.snapshot_running && !self.broken && self.grown > MIN_COMPACTION_BYTES.max(2 * live_bytes)
     }
 
     /// Begins a new file, so that the state as it is now can replace all files before it.
     pub fn begin_snapshot(&mut self) -> io::Result<Snapshot> {
         let number = self.number + 1;
         let path = files::journal_path(&self.dir, number);
-        self.file = OpenOptions::new()
-            .create_new(true)
-            .append(true)
-            .open(&path)?;
+        self.file = OpenOptions::new().create_new(true).append(true).open(&path)?;
         self.path = path;
         self.position = 0;
         self.grown = 0;
         self.snapshot_running = true;
-        let snapshot = Snapshot {
-            dir: self.dir.clone(),
-            upto: self.number,
-        };
+        let snapshot = Snapshot { dir: self.dir.clone(), upto: self.number };
         self.number = number;
         Ok(snapshot)
     }
@@ -214,23 +191,16 @@ impl Frame {
             }
         }
         let size = parts.iter().map(Bytes::len).sum();
-        let crc = parts
-            .iter()
-            .fold(0, |crc, part| crc32c::crc32c_append(crc, part));
+        let crc = parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part));
         let mut header = [0; FRAME_HEADER_BYTES];
         header[..4].copy_from_slice(&length(size)?.to_be_bytes());
         header[4..].copy_from_slice(&crc.to_be_bytes());
-        Ok(Self {
-            header,
-            parts,
-            bytes: (size + FRAME_HEADER_BYTES) as u64,
-        })
+        Ok(Self { header, parts, bytes: (size + FRAME_HEADER_BYTES) as u64 })
     }
 
     fn write(&self, file: &mut File) -> io::Result<()> {
-        let mut slices: Vec<_> = std::iter::once(IoSlice::new(&self.header))
-            .chain(self.parts.iter().map(|part| IoSlice::new(part)))
-            .collect();
+        let mut slices: Vec<_> =
+            std::iter::once(IoSlice::new(&self.header)).chain(self.parts.iter().map(|part| IoSlice::new(part))).collect();
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
             match file.write_vectored(rest) {
@@ -273,17 +243,11 @@ mod tests {
     fn what_was_appended_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = open(dir.path());
-        let blob = Entry {
-            blob: Bytes::from_static(b"blob"),
-            ..topic("b")
-        };
+        let blob = Entry { blob: Bytes::from_static(b"blob"), ..topic("b") };
         journal.append(&[topic("a"), blob]).unwrap();
         journal.append(&[topic("c")]).unwrap();
         drop(journal);
-        assert_eq!(
-            names(dir.path()).unwrap(),
-            (vec!["a0".into(), "b4".into(), "c0".into()], 0)
-        );
+        assert_eq!(names(dir.path()).unwrap(), (vec!["a0".into(), "b4".into(), "c0".into()], 0));
     }
 
     #[test]
@@ -318,10 +282,7 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[20] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        assert!(matches!(
-            names(dir.path()),
-            Err(DevBrokerError::Damaged { position: 0, .. })
-        ));
+        assert!(matches!(names(dir.path()), Err(DevBrokerError::Damaged { position: 0, .. })));
     }
 
     #[test]
@@ -337,11 +298,7 @@ mod tests {
         drop(journal);
         assert_eq!(names(dir.path()).unwrap().0, ["live0", "new0"]);
         let mut journal = open(dir.path());
-        journal
-            .begin_snapshot()
-            .unwrap()
-            .write(&[topic("x")])
-            .unwrap();
+        journal.begin_snapshot().unwrap().write(&[topic("x")]).unwrap();
         drop(journal);
         assert_eq!(names(dir.path()).unwrap().0, ["x0"]);
         let left = std::fs::read_dir(dir.path()).unwrap().count();
@@ -364,9 +321,6 @@ mod tests {
     fn a_second_broker_is_kept_out() {
         let dir = tempfile::tempdir().unwrap();
         let _journal = open(dir.path());
-        assert!(matches!(
-            names(dir.path()),
-            Err(DevBrokerError::Locked { .. })
-        ));
+        assert!(matches!(names(dir.path()), Err(DevBrokerError::Locked { .. })));
     }
 }

@@ -9,9 +9,7 @@ use std::{
 };
 
 use super::{AbortedTxn, PartitionLog, StoredBatch};
-use crate::batch::{
-    BatchHeader, Corrupt, RecordView, Records, decompress, is_commit_marker, with_records,
-};
+use crate::batch::{BatchHeader, Corrupt, RecordView, Records, decompress, is_commit_marker, with_records};
 
 /// Keys in one run; a log with more is compacted up to where they run out. About 200 MB of memory.
 const MAX_KEYS: usize = 4_000_000;
@@ -48,30 +46,16 @@ impl PartitionLog {
     pub fn begin_compaction(&self, rules: CompactionRules) -> Option<Compaction> {
         let newest = self.batches.len().saturating_sub(1);
         let settled = |batch: &&StoredBatch| {
-            batch.last_offset < self.stable_end()
-                && batch.max_timestamp <= rules.now.saturating_sub(rules.min_lag)
+            batch.last_offset < self.stable_end() && batch.max_timestamp <= rules.now.saturating_sub(rules.min_lag)
         };
-        let batches: Vec<_> = self
-            .batches
-            .iter()
-            .take(newest)
-            .take_while(settled)
-            .cloned()
-            .collect();
+        let batches: Vec<_> = self.batches.iter().take(newest).take_while(settled).cloned().collect();
         let total: usize = batches.iter().map(|batch| batch.bytes.len()).sum();
-        let dirty = batches
-            .iter()
-            .filter(|batch| batch.last_offset >= self.cleaned);
-        let overdue =
-            |batch: &StoredBatch| batch.max_timestamp < rules.now.saturating_sub(rules.max_lag);
+        let dirty = batches.iter().filter(|batch| batch.last_offset >= self.cleaned);
+        let overdue = |batch: &StoredBatch| batch.max_timestamp < rules.now.saturating_sub(rules.max_lag);
         let must = dirty.clone().any(overdue);
         let dirty: usize = dirty.map(|batch| batch.bytes.len()).sum();
         let enough = dirty > 0 && (must || dirty as f64 >= rules.min_dirty_ratio * total as f64);
-        enough.then(|| Compaction {
-            batches,
-            aborted: self.aborted.clone(),
-            rules,
-        })
+        enough.then(|| Compaction { batches, aborted: self.aborted.clone(), rules })
     }
 
     /// Puts the result in place, unless the log has changed below it. Returns whether it did.
@@ -83,18 +67,9 @@ impl PartitionLog {
             return false;
         }
         let rest = self.batches.split_off(count);
-        self.batches = compacted
-            .batches
-            .into_iter()
-            .flatten()
-            .chain(rest)
-            .collect();
+        self.batches = compacted.batches.into_iter().flatten().chain(rest).collect();
         self.cost = self.batches.iter().map(StoredBatch::cost).sum();
-        self.size = self
-            .batches
-            .iter()
-            .map(|batch| batch.bytes.len() as u64)
-            .sum();
+        self.size = self.batches.iter().map(|batch| batch.bytes.len() as u64).sum();
         self.cleaned = compacted.last_offset + 1;
         self.aborted.retain(|txn| txn.last_offset >= self.cleaned);
         true
@@ -106,20 +81,12 @@ impl Compaction {
     pub fn run(mut self) -> Option<Compacted> {
         let (newest, covered) = self.newest_offsets();
         self.batches.truncate(covered);
-        let (first, last) = (
-            self.batches.first()?.base_offset,
-            self.batches.last()?.last_offset,
-        );
+        let (first, last) = (self.batches.first()?.base_offset, self.batches.last()?.last_offset);
         let batches = self.batches.iter().map(|batch| {
             // A batch that cannot be read is kept: whoever consumes it shall see that.
-            self.clean(batch, &newest)
-                .unwrap_or_else(|_| Some(batch.clone()))
+            self.clean(batch, &newest).unwrap_or_else(|_| Some(batch.clone()))
         });
-        Some(Compacted {
-            batches: batches.collect(),
-            first_offset: first,
-            last_offset: last,
-        })
+        Some(Compacted { batches: batches.collect(), first_offset: first, last_offset: last })
     }
 
     /// The newest offset of each key, and how many batches that covers.
@@ -140,11 +107,7 @@ impl Compaction {
     }
 
     /// Shows every record that is neither a marker nor aborted.
-    fn visit(
-        &self,
-        batch: &StoredBatch,
-        mut see: impl FnMut(i64, &RecordView<'_>),
-    ) -> Result<(), Corrupt> {
+    fn visit(&self, batch: &StoredBatch, mut see: impl FnMut(i64, &RecordView<'_>)) -> Result<(), Corrupt> {
         let header = BatchHeader::parse(&batch.bytes)?;
         if header.is_control() || self.is_aborted(&header) {
             return Ok(());
@@ -160,8 +123,7 @@ impl Compaction {
     fn is_aborted(&self, header: &BatchHeader) -> bool {
         header.is_transactional()
             && self.aborted.iter().any(|txn| {
-                txn.producer_id == header.producer_id
-                    && (txn.first_offset..=txn.last_offset).contains(&header.base_offset)
+                txn.producer_id == header.producer_id && (txn.first_offset..=txn.last_offset).contains(&header.base_offset)
             })
     }
 
@@ -183,8 +145,7 @@ impl Compaction {
             let expired = !record.has_value && batch.max_timestamp < horizon;
             if !expired && record.key.is_none_or(|key| keys.is_newest(key, offset)) {
                 kept.push(record.raw);
-                max_timestamp =
-                    max_timestamp.max(header.base_timestamp.saturating_add(record.timestamp_delta));
+                max_timestamp = max_timestamp.max(header.base_timestamp.saturating_add(record.timestamp_delta));
             }
         }
         if kept.len() == total {
@@ -197,11 +158,7 @@ impl Compaction {
             max_timestamp = header.max_timestamp;
         }
         let bytes = with_records(&batch.bytes, &kept, max_timestamp)?;
-        Ok(Some(StoredBatch {
-            max_timestamp,
-            bytes,
-            ..*batch
-        }))
+        Ok(Some(StoredBatch { max_timestamp, bytes, ..*batch }))
     }
 }
 
@@ -218,9 +175,7 @@ impl Keys {
     }
 
     fn is_newest(&self, key: &[u8], offset: i64) -> bool {
-        self.newest
-            .get(&self.hash(key))
-            .is_none_or(|newest| *newest <= offset)
+        self.newest.get(&self.hash(key)).is_none_or(|newest| *newest <= offset)
     }
 }
 
@@ -234,13 +189,8 @@ mod tests {
         tests::{batch, batch_of},
     };
 
-    const RULES: CompactionRules = CompactionRules {
-        now: 1_000_000,
-        min_lag: 0,
-        max_lag: i64::MAX,
-        delete_retention: 100_000_000,
-        min_dirty_ratio: 0.5,
-    };
+    const RULES: CompactionRules =
+        CompactionRules { now: 1_000_000, min_lag: 0, max_lag: i64::MAX, delete_retention: 100_000_000, min_dirty_ratio: 0.5 };
 
     type Records<'a> = &'a [(Option<&'a str>, Option<&'a str>)];
 
@@ -258,11 +208,7 @@ mod tests {
             let plain = decompress(&stored.bytes).unwrap();
             for record in super::Records(&plain).map(Result::unwrap) {
                 let key = String::from_utf8_lossy(record.key.unwrap_or(b"-")).into_owned();
-                left.push((
-                    header.base_offset + i64::from(record.offset_delta),
-                    key,
-                    record.has_value,
-                ));
+                left.push((header.base_offset + i64::from(record.offset_delta), key, record.has_value));
             }
         }
         left
@@ -271,164 +217,68 @@ mod tests {
     fn log(compression: Compression, batches: &[Records<'_>]) -> PartitionLog {
         let mut log = PartitionLog::default();
         for records in batches {
-            log.append(place(&batch(compression, records), log.end(), 0, None), 0)
-                .unwrap();
+            log.append(place(&batch(compression, records), log.end(), 0, None), 0).unwrap();
         }
         log
     }
 
     #[test]
     fn the_newest_of_each_key_stays() {
-        for codec in [
-            Compression::None,
-            Compression::Zstd,
-            Compression::Lz4,
-            Compression::Snappy,
-            Compression::Gzip,
-        ] {
+        for codec in [Compression::None, Compression::Zstd, Compression::Lz4, Compression::Snappy, Compression::Gzip] {
             let batches: &[Records<'_>] = &[
-                &[
-                    (Some("a"), Some("1")),
-                    (Some("b"), Some("1")),
-                    (Some("a"), Some("2")),
-                ],
+                &[(Some("a"), Some("1")), (Some("b"), Some("1")), (Some("a"), Some("2"))],
                 &[(Some("c"), Some("1"))],
                 &[(Some("c"), None), (Some("b"), Some("2"))],
                 &[(Some("a"), Some("9"))],
             ];
             let mut log = log(codec, batches);
             assert!(compact(&mut log, RULES));
-            let expect = [
-                (2, "a", true),
-                (4, "c", false),
-                (5, "b", true),
-                (6, "a", true),
-            ];
-            assert_eq!(
-                left(&log),
-                expect.map(|(o, k, v)| (o, k.to_owned(), v)),
-                "{codec:?}"
-            );
+            let expect = [(2, "a", true), (4, "c", false), (5, "b", true), (6, "a", true)];
+            assert_eq!(left(&log), expect.map(|(o, k, v)| (o, k.to_owned(), v)), "{codec:?}");
             assert_eq!((log.start(), log.end()), (0, 7));
-            assert_eq!(
-                log.read(3, 9999, true, false).unwrap().batches.len(),
-                2,
-                "a gap is read over"
-            );
+            assert_eq!(log.read(3, 9999, true, false).unwrap().batches.len(), 2, "a gap is read over");
             assert!(!compact(&mut log, RULES), "nothing is new");
         }
     }
 
     #[test]
     fn old_tombstones_go() {
-        let mut log = log(
-            Compression::None,
-            &[
-                &[(Some("a"), Some("1"))],
-                &[(Some("a"), None)],
-                &[(Some("z"), None)],
-            ],
-        );
-        assert!(compact(
-            &mut log,
-            CompactionRules {
-                delete_retention: 1000,
-                ..RULES
-            }
-        ));
+        let mut log = log(Compression::None, &[&[(Some("a"), Some("1"))], &[(Some("a"), None)], &[(Some("z"), None)]]);
+        assert!(compact(&mut log, CompactionRules { delete_retention: 1000, ..RULES }));
         assert_eq!(left(&log), [(2, "z".to_owned(), false)]);
     }
 
     #[test]
     fn young_records_and_small_changes_wait() {
-        let mut log = log(
-            Compression::None,
-            &[&[(Some("a"), Some("1"))], &[(Some("a"), Some("2"))]],
-        );
-        assert!(
-            log.begin_compaction(CompactionRules {
-                min_lag: 999_500,
-                ..RULES
-            })
-            .is_none()
-        );
+        let mut log = log(Compression::None, &[&[(Some("a"), Some("1"))], &[(Some("a"), Some("2"))]]);
+        assert!(log.begin_compaction(CompactionRules { min_lag: 999_500, ..RULES }).is_none());
         assert!(compact(&mut log, RULES));
         for _ in 0..3 {
-            log.append(
-                place(
-                    &batch(Compression::None, &[(Some("b"), Some("1"))]),
-                    log.end(),
-                    0,
-                    None,
-                ),
-                0,
-            )
-            .unwrap();
+            log.append(place(&batch(Compression::None, &[(Some("b"), Some("1"))]), log.end(), 0, None), 0).unwrap();
         }
-        assert!(
-            log.begin_compaction(CompactionRules {
-                min_dirty_ratio: 0.9,
-                ..RULES
-            })
-            .is_none()
-        );
-        assert!(
-            log.begin_compaction(CompactionRules {
-                min_dirty_ratio: 0.9,
-                max_lag: 5,
-                ..RULES
-            })
-            .is_some()
-        );
+        assert!(log.begin_compaction(CompactionRules { min_dirty_ratio: 0.9, ..RULES }).is_none());
+        assert!(log.begin_compaction(CompactionRules { min_dirty_ratio: 0.9, max_lag: 5, ..RULES }).is_some());
     }
 
     #[test]
     fn aborted_records_and_their_markers_go() {
         let mut log = PartitionLog::default();
         for (sequence, committed) in [(0, true), (1, false)] {
-            let sent = batch_of(
-                Compression::None,
-                &[(Some("a"), Some("1"))],
-                7,
-                0,
-                sequence,
-                true,
-            );
+            let sent = batch_of(Compression::None, &[(Some("a"), Some("1"))], 7, 0, sequence, true);
             log.append(place(&sent, log.end(), 0, None), 0).unwrap();
-            log.append(end_marker(log.end(), 7, 0, committed, 0).unwrap(), 0)
-                .unwrap();
+            log.append(end_marker(log.end(), 7, 0, committed, 0).unwrap(), 0).unwrap();
         }
-        let open = batch_of(
-            Compression::None,
-            &[(Some("a"), Some("open"))],
-            8,
-            0,
-            0,
-            true,
-        );
+        let open = batch_of(Compression::None, &[(Some("a"), Some("open"))], 8, 0, 0, true);
         log.append(place(&open, log.end(), 0, None), 0).unwrap();
         assert!(compact(&mut log, RULES));
-        assert_eq!(
-            left(&log),
-            [(0, "a".to_owned(), true), (4, "a".to_owned(), true)]
-        );
+        assert_eq!(left(&log), [(0, "a".to_owned(), true), (4, "a".to_owned(), true)]);
         assert_eq!(log.aborted(), []);
     }
 
     #[test]
     fn a_log_that_changed_meanwhile_is_left_alone() {
-        let mut log = log(
-            Compression::None,
-            &[
-                &[(Some("a"), Some("1"))],
-                &[(Some("a"), None)],
-                &[(Some("z"), None)],
-            ],
-        );
-        let compacted = log
-            .begin_compaction(RULES)
-            .and_then(Compaction::run)
-            .unwrap();
+        let mut log = log(Compression::None, &[&[(Some("a"), Some("1"))], &[(Some("a"), None)], &[(Some("z"), None)]]);
+        let compacted = log.begin_compaction(RULES).and_then(Compaction::run).unwrap();
         log.set_start(1);
         assert!(!log.end_compaction(compacted));
     }

@@ -88,9 +88,7 @@ impl PartitionLog {
 
     /// Records from here on belong to transactions that are not decided yet.
     pub fn stable_end(&self) -> i64 {
-        self.open
-            .first_key_value()
-            .map_or(self.next, |(first, _)| *first)
+        self.open.first_key_value().map_or(self.next, |(first, _)| *first)
     }
 
     pub fn batches(&self) -> impl Iterator<Item = &StoredBatch> {
@@ -143,11 +141,7 @@ impl PartitionLog {
         };
         self.open.remove(&first_offset);
         if !committed {
-            self.aborted.push(AbortedTxn {
-                producer_id,
-                first_offset,
-                last_offset: marker.base_offset,
-            });
+            self.aborted.push(AbortedTxn { producer_id, first_offset, last_offset: marker.base_offset });
         }
     }
 
@@ -159,33 +153,16 @@ impl PartitionLog {
     }
 
     /// Reads whole batches from `offset` on, up to `max_bytes`; at least one if `at_least_one`, however large it is.
-    pub fn read(
-        &self,
-        offset: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-        read_committed: bool,
-    ) -> Result<Slice, ResponseError> {
+    pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool, read_committed: bool) -> Result<Slice, ResponseError> {
         if offset < self.start || offset > self.next {
             return Err(ResponseError::OffsetOutOfRange);
         }
-        let end = if read_committed {
-            self.stable_end()
-        } else {
-            self.next
-        };
+        let end = if read_committed { self.stable_end() } else { self.next };
         let mut slice = Slice::default();
-        let first = self
-            .batches
-            .partition_point(|batch| batch.last_offset < offset);
+        let first = self.batches.partition_point(|batch| batch.last_offset < offset);
         let mut upto = offset;
-        for batch in self
-            .batches
-            .range(first..)
-            .take_while(|batch| batch.base_offset < end)
-        {
-            let wanted = slice.bytes + batch.bytes.len() <= max_bytes
-                || (at_least_one && slice.batches.is_empty());
+        for batch in self.batches.range(first..).take_while(|batch| batch.base_offset < end) {
+            let wanted = slice.bytes + batch.bytes.len() <= max_bytes || (at_least_one && slice.batches.is_empty());
             if !wanted {
                 break;
             }
@@ -202,13 +179,8 @@ impl PartitionLog {
 
     /// The first record with at least this timestamp.
     pub fn find_timestamp(&self, timestamp: i64) -> Option<Located> {
-        let reachable = |batch: &&StoredBatch| {
-            batch.max_timestamp >= timestamp && batch.last_offset >= self.start
-        };
-        self.batches
-            .iter()
-            .filter(reachable)
-            .find_map(|batch| self.locate(batch, |found| found >= timestamp))
+        let reachable = |batch: &&StoredBatch| batch.max_timestamp >= timestamp && batch.last_offset >= self.start;
+        self.batches.iter().filter(reachable).find_map(|batch| self.locate(batch, |found| found >= timestamp))
     }
 
     /// The first of the records with the largest timestamp.
@@ -234,10 +206,7 @@ impl PartitionLog {
     pub fn set_start(&mut self, offset: i64) {
         self.start = self.start.max(offset);
         self.next = self.next.max(self.start);
-        while let Some(batch) = self
-            .batches
-            .pop_front_if(|batch| batch.last_offset < offset)
-        {
+        while let Some(batch) = self.batches.pop_front_if(|batch| batch.last_offset < offset) {
             self.cost -= batch.cost();
             self.size -= batch.bytes.len() as u64;
         }
@@ -248,14 +217,9 @@ impl PartitionLog {
     pub fn retention_start(&self, now: i64, retention_ms: i64, retention_bytes: i64) -> i64 {
         let mut size = self.size;
         let mut start = self.start;
-        for batch in self
-            .batches
-            .iter()
-            .take(self.batches.len().saturating_sub(1))
-        {
+        for batch in self.batches.iter().take(self.batches.len().saturating_sub(1)) {
             let rest = size - batch.bytes.len() as u64;
-            let expired =
-                retention_ms >= 0 && batch.max_timestamp < now.saturating_sub(retention_ms);
+            let expired = retention_ms >= 0 && batch.max_timestamp < now.saturating_sub(retention_ms);
             let too_large = u64::try_from(retention_bytes).is_ok_and(|limit| rest >= limit);
             if batch.last_offset >= self.stable_end() || !(expired || too_large) {
                 break;
@@ -267,21 +231,12 @@ impl PartitionLog {
     }
 
     /// Restores what a snapshot knows beside the batches.
-    pub fn restore(
-        &mut self,
-        (start, next, cleaned): (i64, i64, i64),
-        producers: Vec<ProducerImage>,
-        aborted: Vec<AbortedTxn>,
-    ) {
+    pub fn restore(&mut self, (start, next, cleaned): (i64, i64, i64), producers: Vec<ProducerImage>, aborted: Vec<AbortedTxn>) {
         self.set_start(start);
         self.next = self.next.max(next);
         self.cleaned = cleaned;
         self.producers = Producers::from_images(producers);
-        self.open = self
-            .producers
-            .open()
-            .map(|(id, first)| (first, id))
-            .collect();
+        self.open = self.producers.open().map(|(id, first)| (first, id)).collect();
         self.aborted = aborted;
     }
 }
@@ -299,60 +254,34 @@ mod tests {
     pub(super) fn log(batches: &[&[(Option<&str>, Option<&str>)]]) -> PartitionLog {
         let mut log = PartitionLog::default();
         for records in batches {
-            log.append(
-                place(&batch(Compression::None, records), log.end(), 0, None),
-                0,
-            )
-            .unwrap();
+            log.append(place(&batch(Compression::None, records), log.end(), 0, None), 0).unwrap();
         }
         log
     }
 
     fn transactional(log: &mut PartitionLog, producer_id: i64, sequence: i32) {
-        let sent = batch_of(
-            Compression::None,
-            &[(Some("k"), Some("v"))],
-            producer_id,
-            0,
-            sequence,
-            true,
-        );
+        let sent = batch_of(Compression::None, &[(Some("k"), Some("v"))], producer_id, 0, sequence, true);
         log.append(place(&sent, log.end(), 0, None), 0).unwrap();
     }
 
     fn end(log: &mut PartitionLog, producer_id: i64, committed: bool) {
-        log.append(
-            end_marker(log.end(), producer_id, 0, committed, 0).unwrap(),
-            0,
-        )
-        .unwrap();
+        log.append(end_marker(log.end(), producer_id, 0, committed, 0).unwrap(), 0).unwrap();
     }
 
     const ONE: &[(Option<&str>, Option<&str>)] = &[(Some("a"), Some("1"))];
-    const THREE: &[(Option<&str>, Option<&str>)] =
-        &[(None, Some("1")), (None, Some("2")), (None, Some("3"))];
+    const THREE: &[(Option<&str>, Option<&str>)] = &[(None, Some("1")), (None, Some("2")), (None, Some("3"))];
 
     #[test]
     fn reads_whole_batches() {
         let log = log(&[ONE, THREE, ONE]);
-        let size = |offset, max, at_least_one| {
-            log.read(offset, max, at_least_one, false)
-                .map(|slice| slice.batches.len())
-        };
+        let size = |offset, max, at_least_one| log.read(offset, max, at_least_one, false).map(|slice| slice.batches.len());
         assert_eq!((log.start(), log.end()), (0, 5));
         assert_eq!(size(0, 1_000_000, true), Ok(3));
-        assert_eq!(
-            size(2, 1_000_000, true),
-            Ok(2),
-            "from the middle of a batch"
-        );
+        assert_eq!(size(2, 1_000_000, true), Ok(2), "from the middle of a batch");
         assert_eq!(size(0, 1, true), Ok(1));
         assert_eq!(size(0, 1, false), Ok(0));
         assert_eq!(size(5, 1_000_000, true), Ok(0));
-        assert_eq!(
-            size(6, 1_000_000, true),
-            Err(ResponseError::OffsetOutOfRange)
-        );
+        assert_eq!(size(6, 1_000_000, true), Err(ResponseError::OffsetOutOfRange));
     }
 
     #[test]
@@ -360,10 +289,7 @@ mod tests {
         let mut log = log(&[ONE, THREE, ONE]);
         log.set_start(2);
         assert_eq!((log.start(), log.end(), log.batches().count()), (2, 5, 2));
-        assert_eq!(
-            log.read(1, 9999, true, false).map(|_| ()),
-            Err(ResponseError::OffsetOutOfRange)
-        );
+        assert_eq!(log.read(1, 9999, true, false).map(|_| ()), Err(ResponseError::OffsetOutOfRange));
         log.set_start(5);
         assert_eq!((log.start(), log.end(), log.size, log.cost()), (5, 5, 0, 0));
     }
@@ -372,23 +298,13 @@ mod tests {
     fn timestamps_find_records() {
         let log = log(&[THREE, ONE]);
         let check = |timestamp, expect: Option<i64>| {
-            assert_eq!(
-                log.find_timestamp(timestamp).map(|l| l.offset),
-                expect,
-                "{timestamp}"
-            );
+            assert_eq!(log.find_timestamp(timestamp).map(|l| l.offset), expect, "{timestamp}");
         };
         check(0, Some(0));
         check(1001, Some(1));
         check(1002, Some(2));
         check(1003, None);
-        assert_eq!(
-            log.find_max_timestamp(),
-            Some(Located {
-                offset: 2,
-                timestamp: 1002
-            })
-        );
+        assert_eq!(log.find_max_timestamp(), Some(Located { offset: 2, timestamp: 1002 }));
     }
 
     #[test]
@@ -402,25 +318,14 @@ mod tests {
         end(&mut log, 8, false);
         assert_eq!(log.stable_end(), 5);
         let slice = log.read(0, 99_999, true, true).unwrap();
-        assert_eq!(
-            slice.aborted,
-            [AbortedTxn {
-                producer_id: 8,
-                first_offset: 2,
-                last_offset: 4
-            }]
-        );
+        assert_eq!(slice.aborted, [AbortedTxn { producer_id: 8, first_offset: 2, last_offset: 4 }]);
         assert_eq!(log.read(0, 99_999, true, false).unwrap().aborted, []);
     }
 
     #[test]
     fn retention_spares_the_newest_batch_and_open_transactions() {
         let check = |log: &PartitionLog, ms, bytes, expect| {
-            assert_eq!(
-                log.retention_start(1_000_000, ms, bytes),
-                expect,
-                "{ms} {bytes}"
-            );
+            assert_eq!(log.retention_start(1_000_000, ms, bytes), expect, "{ms} {bytes}");
         };
         let mut log = log(&[ONE, ONE, ONE]);
         let one = i64::try_from(log.size).unwrap() / 3;

@@ -67,29 +67,18 @@ impl Producers {
             };
         }
         let (first, last) = (batch.base_sequence, batch.last_sequence());
-        if let Some(sent) = producer
-            .sent
-            .iter()
-            .find(|s| (s.base_sequence, s.last_sequence) == (first, last))
-        {
+        if let Some(sent) = producer.sent.iter().find(|s| (s.base_sequence, s.last_sequence) == (first, last)) {
             return Ok(ProducerCheck::Duplicate(sent.base_offset, sent.timestamp));
         }
         // After a marker of the same epoch, or on a partition where nothing is remembered, any sequence may begin.
         match producer.sent.back() {
-            Some(sent) if first != add_sequence(sent.last_sequence, 1) => {
-                Err(ResponseError::OutOfOrderSequenceNumber)
-            }
+            Some(sent) if first != add_sequence(sent.last_sequence, 1) => Err(ResponseError::OutOfOrderSequenceNumber),
             _ => Ok(ProducerCheck::Append),
         }
     }
 
     /// Notes an appended batch; returns the first offset of the transaction if the batch opened one.
-    pub fn appended(
-        &mut self,
-        batch: &BatchHeader,
-        transactional: Option<i64>,
-        now: i64,
-    ) -> Option<i64> {
+    pub fn appended(&mut self, batch: &BatchHeader, transactional: Option<i64>, now: i64) -> Option<i64> {
         self.forget_silent();
         let producer = self.0.entry(batch.producer_id).or_default();
         if producer.epoch != batch.producer_epoch {
@@ -103,11 +92,7 @@ impl Producers {
             base_sequence: batch.base_sequence,
             last_sequence: batch.last_sequence(),
             base_offset: batch.base_offset,
-            timestamp: if batch.has_append_time() {
-                batch.max_timestamp
-            } else {
-                -1
-            },
+            timestamp: if batch.has_append_time() { batch.max_timestamp } else { -1 },
         });
         producer.last_seen = now;
         if producer.open.is_none() && transactional.is_some() {
@@ -132,43 +117,24 @@ impl Producers {
         if self.0.len() < MAX_PRODUCERS {
             return;
         }
-        let mut seen: Vec<_> = self
-            .0
-            .values()
-            .filter(|p| p.open.is_none())
-            .map(|p| p.last_seen)
-            .collect();
+        let mut seen: Vec<_> = self.0.values().filter(|p| p.open.is_none()).map(|p| p.last_seen).collect();
         seen.sort_unstable();
         if let Some(limit) = seen.get(seen.len() / 10).copied() {
-            self.0
-                .retain(|_, p| p.open.is_some() || p.last_seen > limit);
+            self.0.retain(|_, p| p.open.is_some() || p.last_seen > limit);
         }
     }
 
     /// Producers with an open transaction and its first offset.
     pub fn open(&self) -> impl Iterator<Item = (i64, i64)> {
-        self.0
-            .iter()
-            .filter_map(|(id, producer)| Some((*id, producer.open?)))
+        self.0.iter().filter_map(|(id, producer)| Some((*id, producer.open?)))
     }
 
     pub fn images(&self) -> Vec<ProducerImage> {
-        self.0
-            .iter()
-            .map(|(id, producer)| ProducerImage {
-                id: *id,
-                producer: producer.clone(),
-            })
-            .collect()
+        self.0.iter().map(|(id, producer)| ProducerImage { id: *id, producer: producer.clone() }).collect()
     }
 
     pub fn from_images(images: Vec<ProducerImage>) -> Self {
-        Self(
-            images
-                .into_iter()
-                .map(|image| (image.id, image.producer))
-                .collect(),
-        )
+        Self(images.into_iter().map(|image| (image.id, image.producer)).collect())
     }
 }
 
@@ -194,34 +160,20 @@ mod tests {
     #[test]
     fn sequences_are_checked() {
         let mut producers = Producers::default();
-        assert_eq!(
-            producers.check(&batch(1, 50, 1)),
-            Ok(ProducerCheck::Append),
-            "an unknown producer"
-        );
+        assert_eq!(producers.check(&batch(1, 50, 1)), Ok(ProducerCheck::Append), "an unknown producer");
         for i in 0..7 {
             let sent = batch(1, i * 10, 10);
             assert_eq!(producers.check(&sent), Ok(ProducerCheck::Append));
             producers.appended(&sent, None, 0);
         }
-        let check =
-            |sent: BatchHeader, expect| assert_eq!(producers.check(&sent), expect, "{sent:?}");
+        let check = |sent: BatchHeader, expect| assert_eq!(producers.check(&sent), expect, "{sent:?}");
         check(batch(1, 60, 10), Ok(ProducerCheck::Duplicate(160, -1)));
         check(batch(1, 20, 10), Ok(ProducerCheck::Duplicate(120, -1)));
-        check(
-            batch(1, 10, 10),
-            Err(ResponseError::OutOfOrderSequenceNumber),
-        );
-        check(
-            batch(1, 71, 1),
-            Err(ResponseError::OutOfOrderSequenceNumber),
-        );
+        check(batch(1, 10, 10), Err(ResponseError::OutOfOrderSequenceNumber));
+        check(batch(1, 71, 1), Err(ResponseError::OutOfOrderSequenceNumber));
         check(batch(1, 70, 1), Ok(ProducerCheck::Append));
         check(batch(0, 70, 1), Err(ResponseError::InvalidProducerEpoch));
-        check(
-            batch(2, 70, 1),
-            Err(ResponseError::OutOfOrderSequenceNumber),
-        );
+        check(batch(2, 70, 1), Err(ResponseError::OutOfOrderSequenceNumber));
         check(batch(2, 0, 1), Ok(ProducerCheck::Append));
     }
 
@@ -238,10 +190,7 @@ mod tests {
         assert_eq!(producers.appended(&batch(0, 0, 1), Some(100), 0), Some(100));
         assert_eq!(producers.appended(&batch(0, 1, 1), Some(101), 0), None);
         assert_eq!(producers.ended(7, 1), Some(100));
-        assert_eq!(
-            producers.check(&batch(0, 2, 1)),
-            Err(ResponseError::InvalidProducerEpoch)
-        );
+        assert_eq!(producers.check(&batch(0, 2, 1)), Err(ResponseError::InvalidProducerEpoch));
         assert_eq!(producers.check(&batch(1, 0, 1)), Ok(ProducerCheck::Append));
     }
 
@@ -249,14 +198,7 @@ mod tests {
     fn the_number_of_producers_is_bounded() {
         let mut producers = Producers::default();
         for id in 0..(2 * MAX_PRODUCERS as i64) {
-            producers.appended(
-                &BatchHeader {
-                    producer_id: id,
-                    ..batch(0, 0, 1)
-                },
-                (id == 3).then_some(5),
-                id,
-            );
+            producers.appended(&BatchHeader { producer_id: id, ..batch(0, 0, 1) }, (id == 3).then_some(5), id);
         }
         assert!(producers.0.len() <= MAX_PRODUCERS);
         assert_eq!(producers.open().collect::<Vec<_>>(), [(3, 5)]);

@@ -65,38 +65,17 @@ impl Transaction {
     }
 
     /// Whether this producer may write to the partition now.
-    pub fn check_produce(
-        &self,
-        producer_id: i64,
-        epoch: i16,
-        (topic, partition): (&str, i32),
-    ) -> Result<(), ResponseError> {
+    pub fn check_produce(&self, producer_id: i64, epoch: i16, (topic, partition): (&str, i32)) -> Result<(), ResponseError> {
         self.check_owner(producer_id, epoch, ResponseError::InvalidProducerEpoch)?;
-        let added = self
-            .partitions
-            .get(topic)
-            .is_some_and(|partitions| partitions.contains(&partition));
-        if self.status == Status::Ongoing && added {
-            Ok(())
-        } else {
-            Err(ResponseError::InvalidTxnState)
-        }
+        let added = self.partitions.get(topic).is_some_and(|partitions| partitions.contains(&partition));
+        if self.status == Status::Ongoing && added { Ok(()) } else { Err(ResponseError::InvalidTxnState) }
     }
 
-    fn check_owner(
-        &self,
-        producer_id: i64,
-        epoch: i16,
-        fenced: ResponseError,
-    ) -> Result<(), ResponseError> {
+    fn check_owner(&self, producer_id: i64, epoch: i16, fenced: ResponseError) -> Result<(), ResponseError> {
         if producer_id != self.producer_id {
             return Err(ResponseError::InvalidProducerIdMapping);
         }
-        if epoch == self.epoch {
-            Ok(())
-        } else {
-            Err(fenced)
-        }
+        if epoch == self.epoch { Ok(()) } else { Err(fenced) }
     }
 
     /// Makes sure that the transaction is ongoing.
@@ -120,13 +99,7 @@ impl Transaction {
 
 /// The changes that end a transaction: markers, offsets, and the transaction itself with the given epoch. A higher epoch than
 /// before fences the producer that had it.
-fn end(
-    state: &State,
-    id: &str,
-    mut transaction: Transaction,
-    committed: bool,
-    epoch: i16,
-) -> Result<Vec<Entry>, ResponseError> {
+fn end(state: &State, id: &str, mut transaction: Transaction, committed: bool, epoch: i16) -> Result<Vec<Entry>, ResponseError> {
     let producer_id = transaction.producer_id;
     let mut entries = Vec::new();
     for (topic, partitions) in std::mem::take(&mut transaction.partitions) {
@@ -136,56 +109,27 @@ fn end(
             };
             let marker = end_marker(log.end(), producer_id, epoch, committed, now_ms());
             let blob = marker.map_err(|_| ResponseError::UnknownServerError)?;
-            entries.push(Entry {
-                change: Change::Batch {
-                    topic: topic.clone(),
-                    partition,
-                },
-                blob,
-            });
+            entries.push(Entry { change: Change::Batch { topic: topic.clone(), partition }, blob });
         }
     }
     for group in std::mem::take(&mut transaction.groups) {
-        entries.push(
-            Change::PendingOffsetsEnded {
-                group,
-                producer_id,
-                committed,
-            }
-            .into(),
-        );
+        entries.push(Change::PendingOffsetsEnded { group, producer_id, committed }.into());
     }
     transaction.epoch = epoch;
-    transaction.status = if committed {
-        Status::Committed
-    } else {
-        Status::Aborted
-    };
+    transaction.status = if committed { Status::Committed } else { Status::Aborted };
     transaction.last_used = now_ms();
-    entries.push(
-        Change::Transaction {
-            id: id.to_owned(),
-            transaction,
-        }
-        .into(),
-    );
+    entries.push(Change::Transaction { id: id.to_owned(), transaction }.into());
     Ok(entries)
 }
 
 /// Aborts the transactions that have taken too long; their producers are fenced.
 pub(crate) fn abort_expired(state: &mut State, now: Instant) {
-    let expired = state
-        .transactions
-        .iter()
-        .filter(|(_, t)| t.deadline().is_some_and(|deadline| deadline <= now));
-    let expired: Vec<_> = expired
-        .map(|(id, transaction)| (id.clone(), transaction.clone()))
-        .collect();
+    let expired = state.transactions.iter().filter(|(_, t)| t.deadline().is_some_and(|deadline| deadline <= now));
+    let expired: Vec<_> = expired.map(|(id, transaction)| (id.clone(), transaction.clone())).collect();
     for (id, mut transaction) in expired {
         tracing::warn!("the transaction of {id} has taken longer than its timeout and is aborted");
         let epoch = transaction.epoch.saturating_add(1);
-        let aborted = end(state, &id, transaction.clone(), false, epoch)
-            .and_then(|entries| state.commit(entries));
+        let aborted = end(state, &id, transaction.clone(), false, epoch).and_then(|entries| state.commit(entries));
         if let Err(e) = aborted {
             tracing::error!("the transaction of {id} could not be aborted: {e}");
             // Try again after another timeout instead of at once and for ever.

@@ -40,11 +40,7 @@ impl Drop for Cluster {
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// Whether the cases run against a broker that was given.
@@ -52,13 +48,9 @@ pub fn is_given() -> bool {
     std::env::var_os("KAFKA_BOOTSTRAP").is_some()
 }
 
-/// Shortest session timeout that a broker allows unless told otherwise.
+/// The session timeout of members that shall expire in a test: the shortest that the broker allows.
 pub fn session_timeout() -> Duration {
-    if is_given() {
-        Duration::from_secs(6)
-    } else {
-        Duration::from_millis(500)
-    }
+    if is_given() { Duration::from_secs(6) } else { Duration::from_millis(500) }
 }
 
 /// A config for quick tests.
@@ -73,10 +65,7 @@ pub fn quick() -> DevBrokerConfig {
 /// The broker that was given, or one of our own.
 pub fn any() -> Cluster {
     match std::env::var("KAFKA_BOOTSTRAP") {
-        Ok(bootstrap) => Cluster {
-            bootstrap,
-            broker: None,
-        },
+        Ok(bootstrap) => Cluster { bootstrap, broker: None },
         Err(_) => own(quick()),
     }
 }
@@ -87,10 +76,7 @@ pub fn own(config: DevBrokerConfig) -> Cluster {
 
 pub fn try_own(config: DevBrokerConfig) -> Result<Cluster, DevBrokerError> {
     let broker = block_on(DevBroker::start(config))?;
-    Ok(Cluster {
-        bootstrap: broker.bootstrap(),
-        broker: Some(broker),
-    })
+    Ok(Cluster { bootstrap: broker.bootstrap(), broker: Some(broker) })
 }
 
 /// A name that no other case and no earlier run uses.
@@ -120,9 +106,7 @@ pub type Settings<'a> = &'a [(&'a str, &'a str)];
 
 pub fn client(bootstrap: &str, settings: Settings<'_>) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", bootstrap)
-        .set("topic.metadata.refresh.interval.ms", "1000");
+    config.set("bootstrap.servers", bootstrap).set("topic.metadata.refresh.interval.ms", "1000");
     for (key, value) in settings {
         config.set(*key, *value);
     }
@@ -134,51 +118,31 @@ pub fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
 }
 
 pub fn admin_options() -> AdminOptions {
-    AdminOptions::new()
-        .operation_timeout(Some(PATIENCE))
-        .request_timeout(Some(PATIENCE))
+    AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE))
 }
 
 /// Creates a topic and returns its name.
 pub fn topic(bootstrap: &str, partitions: i32, configs: Settings<'_>) -> String {
     let name = unique("topic");
-    assert_eq!(
-        create_topic(bootstrap, &name, partitions, 1, configs),
-        Ok(())
-    );
+    assert_eq!(create_topic(bootstrap, &name, partitions, 1, configs), Ok(()));
     // Another broker than ours may take a moment until all of it knows the topic.
     let consumer: BaseConsumer = client(bootstrap, &[]).create().unwrap();
     wait_for("the new topic", || {
         let metadata = consumer.fetch_metadata(Some(&name), PATIENCE).unwrap();
         let topic = &metadata.topics()[0];
-        let led = topic
-            .partitions()
-            .iter()
-            .filter(|p| p.leader() >= 0)
-            .count();
+        let led = topic.partitions().iter().filter(|p| p.leader() >= 0).count();
         (topic.error().is_none() && led == partitions as usize).then_some(())
     });
     name
 }
 
-pub fn create_topic(
-    bootstrap: &str,
-    name: &str,
-    partitions: i32,
-    replication: i32,
-    configs: Settings<'_>,
-) -> Result<(), Code> {
+pub fn create_topic(bootstrap: &str, name: &str, partitions: i32, replication: i32, configs: Settings<'_>) -> Result<(), Code> {
     let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
     for (key, value) in configs {
         topic = topic.set(key, value);
     }
     let created = block_on(admin(bootstrap).create_topics([&topic], &admin_options())).unwrap();
-    created
-        .into_iter()
-        .next()
-        .unwrap()
-        .map(drop)
-        .map_err(|(_, code)| code)
+    created.into_iter().next().unwrap().map(drop).map_err(|(_, code)| code)
 }
 
 /// Collects what became of each record: partition and offset, or the error.
@@ -208,10 +172,7 @@ impl Deliveries {
 pub type Sender = BaseProducer<Deliveries>;
 
 pub fn producer(bootstrap: &str, settings: Settings<'_>) -> Sender {
-    let mut config = client(
-        bootstrap,
-        &[("linger.ms", "0"), ("message.timeout.ms", "30000")],
-    );
+    let mut config = client(bootstrap, &[("linger.ms", "0"), ("message.timeout.ms", "30000")]);
     for (key, value) in settings {
         config.set(*key, *value);
     }
@@ -263,12 +224,7 @@ pub fn put_numbers(bootstrap: &str, topic: &str, partition: i32, numbers: std::o
     let producer = producer(bootstrap, &[]);
     for number in numbers {
         let value = number.to_string();
-        send(
-            &producer,
-            BaseRecord::to(topic)
-                .partition(partition)
-                .payload(value.as_bytes()),
-        );
+        send(&producer, BaseRecord::to(topic).partition(partition).payload(value.as_bytes()));
     }
     producer.flush(PATIENCE).unwrap();
     let failed = producer.context().take().into_iter().find(Result::is_err);
@@ -288,33 +244,27 @@ pub struct Got {
 
 pub fn got(message: &impl Message) -> Got {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers = message
-        .headers()
-        .into_iter()
-        .flat_map(|headers| headers.iter());
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     Got {
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis().unwrap_or(-1),
         key: message.key().map(text),
         value: message.payload().map(text),
-        headers: headers
-            .map(|h| (h.key.to_owned(), h.value.map(text)))
-            .collect(),
+        headers: headers.map(|h| (h.key.to_owned(), h.value.map(text))).collect(),
     }
 }
 
 pub fn consumer(bootstrap: &str, group: &str, settings: Settings<'_>) -> BaseConsumer {
-    let session = session_timeout().as_millis().to_string();
-    let heartbeat = (session_timeout() / 5).as_millis().to_string();
     let mut config = client(
         bootstrap,
         &[
             ("group.id", group),
             ("auto.offset.reset", "earliest"),
             ("enable.auto.commit", "false"),
-            ("session.timeout.ms", &session),
-            ("heartbeat.interval.ms", &heartbeat),
+            // librdkafka sends heartbeats about once a second, whatever its interval: short sessions would expire.
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "200"),
             ("fetch.wait.max.ms", "100"),
         ],
     );
@@ -364,11 +314,7 @@ pub fn read_to_end(consumer: &BaseConsumer, partitions: i32) -> Vec<Got> {
     let mut ended = std::collections::HashSet::new();
     let end = Instant::now() + PATIENCE;
     while ended.len() < partitions as usize {
-        assert!(
-            Instant::now() < end,
-            "the end was not reached; {} records so far",
-            records.len()
-        );
+        assert!(Instant::now() < end, "the end was not reached; {} records so far", records.len());
         match consumer.poll(POLL) {
             Some(Ok(message)) => records.push(got(&message)),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
@@ -392,20 +338,13 @@ pub fn read_count(consumer: &BaseConsumer, count: usize) -> Vec<Got> {
 }
 
 pub fn values(records: &[Got]) -> Vec<&str> {
-    records
-        .iter()
-        .map(|record| record.value.as_deref().unwrap_or("-"))
-        .collect()
+    records.iter().map(|record| record.value.as_deref().unwrap_or("-")).collect()
 }
 
 /// The partitions that a consumer has now. The list is dropped at once: outliving its consumer it would hang the drop.
 pub fn assigned(consumer: &BaseConsumer) -> Vec<i32> {
     let list = consumer.assignment().unwrap();
-    let mut partitions: Vec<_> = list
-        .elements()
-        .iter()
-        .map(|element| element.partition())
-        .collect();
+    let mut partitions: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
     partitions.sort_unstable();
     partitions
 }
@@ -419,13 +358,7 @@ pub fn committed(consumer: &BaseConsumer, topic: &str, partition: i32) -> (Offse
     (element.offset(), element.metadata().to_owned())
 }
 
-pub fn commit(
-    consumer: &BaseConsumer,
-    topic: &str,
-    partition: i32,
-    offset: i64,
-    metadata: &str,
-) -> Result<(), Code> {
+pub fn commit(consumer: &BaseConsumer, topic: &str, partition: i32, offset: i64, metadata: &str) -> Result<(), Code> {
     let mut list = TopicPartitionList::new();
     let mut element = list.add_partition(topic, partition);
     element.set_offset(Offset::Offset(offset)).unwrap();

@@ -40,20 +40,11 @@ pub fn commits_keep_metadata(bootstrap: &str) {
     let consumer = consumer(bootstrap, &group, &[]);
     assert_eq!(committed(&consumer, &topic, 1).0, Offset::Invalid);
     commit(&consumer, &topic, 1, 17, "some metadata").unwrap();
-    assert_eq!(
-        committed(&consumer, &topic, 1),
-        (Offset::Offset(17), "some metadata".to_owned())
-    );
+    assert_eq!(committed(&consumer, &topic, 1), (Offset::Offset(17), "some metadata".to_owned()));
     let long = "x".repeat(5000);
-    assert_eq!(
-        commit(&consumer, &topic, 1, 18, &long),
-        Err(Code::OffsetMetadataTooLarge)
-    );
+    assert_eq!(commit(&consumer, &topic, 1, 18, &long), Err(Code::OffsetMetadataTooLarge));
     assert_eq!(committed(&consumer, &topic, 1).0, Offset::Offset(17));
-    assert_eq!(
-        commit(&consumer, &unique("unknown"), 0, 1, ""),
-        Err(Code::UnknownTopicOrPartition)
-    );
+    assert_eq!(commit(&consumer, &unique("unknown"), 0, 1, ""), Err(Code::UnknownTopicOrPartition));
 }
 
 /// Polls all members until their partitions satisfy the condition.
@@ -74,19 +65,14 @@ fn is_fair(owned: &[Vec<i32>], partitions: i32) -> bool {
     let mut all: Vec<_> = owned.concat();
     all.sort_unstable();
     let sizes = owned.iter().map(Vec::len);
-    all == (0..partitions).collect::<Vec<_>>()
-        && sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1
+    all == (0..partitions).collect::<Vec<_>>() && sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1
 }
 
 fn rebalances(bootstrap: &str, strategy: &str) {
     let topic = topic(bootstrap, 6, &[]);
     let group = unique("group");
     let member = || {
-        let member = consumer(
-            bootstrap,
-            &group,
-            &[("partition.assignment.strategy", strategy)],
-        );
+        let member = consumer(bootstrap, &group, &[("partition.assignment.strategy", strategy)]);
         member.subscribe(&[&topic]).unwrap();
         member
     };
@@ -95,20 +81,13 @@ fn rebalances(bootstrap: &str, strategy: &str) {
     let second = member();
     until_assigned(&[&first, &second], "two members", |owned| is_fair(owned, 6));
     let third = member();
-    until_assigned(&[&first, &second, &third], "three members", |owned| {
-        is_fair(owned, 6)
-    });
+    until_assigned(&[&first, &second, &third], "three members", |owned| is_fair(owned, 6));
     drop(first);
-    until_assigned(&[&second, &third], "two members again", |owned| {
-        is_fair(owned, 6)
-    });
+    until_assigned(&[&second, &third], "two members again", |owned| is_fair(owned, 6));
     put_numbers(bootstrap, &topic, 5, 0..10);
     let mut read = 0;
     wait_for("records after the rebalances", || {
-        read += [&second, &third]
-            .iter()
-            .filter(|m| m.poll(POLL).is_some_and(|r| r.is_ok()))
-            .count();
+        read += [&second, &third].iter().filter(|m| m.poll(POLL).is_some_and(|r| r.is_ok())).count();
         (read == 10).then_some(())
     });
 }
@@ -130,36 +109,17 @@ fn settle(workers: &mut [&mut Worker]) {
     for worker in workers.iter_mut() {
         members.extend(worker.end_join().members);
     }
-    assert_eq!(
-        members.len(),
-        workers.len(),
-        "the leader alone is told the members"
-    );
+    assert_eq!(members.len(), workers.len(), "the leader alone is told the members");
     let generations: Vec<_> = workers.iter().map(|worker| worker.generation).collect();
-    assert!(
-        generations
-            .iter()
-            .all(|generation| *generation == generations[0]),
-        "{generations:?}"
-    );
-    let assignments: Vec<_> = members
-        .iter()
-        .map(|member| (member.member_id.clone(), "tasks"))
-        .collect();
+    assert!(generations.iter().all(|generation| *generation == generations[0]), "{generations:?}");
+    let assignments: Vec<_> = members.iter().map(|member| (member.member_id.clone(), "tasks")).collect();
     for worker in workers.iter_mut() {
-        let assignments: &[_] = if worker.is_leader() {
-            &assignments
-        } else {
-            &[]
-        };
+        let assignments: &[_] = if worker.is_leader() { &assignments } else { &[] };
         worker.begin_sync(assignments);
     }
     for worker in workers {
         let synced = worker.end_sync();
-        assert_eq!(
-            (synced.error_code, &synced.assignment[..]),
-            (0, &b"tasks"[..])
-        );
+        assert_eq!((synced.error_code, &synced.assignment[..]), (0, &b"tasks"[..]));
     }
 }
 
@@ -184,17 +144,11 @@ pub fn connect_groups_work(bootstrap: &str) {
     let mut raw = Raw::connect(bootstrap);
     let request = DescribeGroupsRequest::default().with_groups(vec![text(&group).into()]);
     let described = raw.call(&request, 5).groups.remove(0);
-    let seen = (
-        described.group_state.as_str(),
-        described.protocol_type.as_str(),
-        described.protocol_data.as_str(),
-    );
+    let seen = (described.group_state.as_str(), described.protocol_type.as_str(), described.protocol_data.as_str());
     assert_eq!(seen, ("Stable", "connect", "sessioned"));
 
     c.begin_join();
-    wait_for("the rebalance", || {
-        (a.heartbeat() == 27 && b.heartbeat() == 27).then_some(())
-    });
+    wait_for("the rebalance", || (a.heartbeat() == 27 && b.heartbeat() == 27).then_some(()));
     // The leader dies while the others join: the next one leads.
     b.begin_join();
     drop(a);
@@ -228,10 +182,7 @@ pub fn lost_members_expire(bootstrap: &str) {
     let joined = other.join();
     assert_eq!(joined.members.len(), 1);
     let waited = began.elapsed();
-    assert!(
-        waited > session_timeout() / 3 && waited < session_timeout() * 4,
-        "{waited:?}"
-    );
+    assert!(waited > session_timeout() / 3 && waited < session_timeout() * 4, "{waited:?}");
 }
 
 pub fn static_members_return(bootstrap: &str) {
@@ -241,11 +192,7 @@ pub fn static_members_return(bootstrap: &str) {
         let member = consumer(
             bootstrap,
             &group,
-            &[
-                ("group.instance.id", instance),
-                ("session.timeout.ms", "20000"),
-                ("heartbeat.interval.ms", "100"),
-            ],
+            &[("group.instance.id", instance), ("session.timeout.ms", "20000"), ("heartbeat.interval.ms", "100")],
         );
         member.subscribe(&[&topic]).unwrap();
         member
@@ -253,11 +200,7 @@ pub fn static_members_return(bootstrap: &str) {
     let generation = |raw: &mut Raw| {
         let request = DescribeGroupsRequest::default().with_groups(vec![text(&group).into()]);
         let described = raw.call(&request, 5).groups.remove(0);
-        let mut instances: Vec<_> = described
-            .members
-            .iter()
-            .map(|m| m.group_instance_id.clone().unwrap())
-            .collect();
+        let mut instances: Vec<_> = described.members.iter().map(|m| m.group_instance_id.clone().unwrap()).collect();
         instances.sort();
         (described.group_state, instances)
     };
@@ -267,15 +210,9 @@ pub fn static_members_return(bootstrap: &str) {
     drop(second);
     let mut raw = Raw::connect(bootstrap);
     let (state, instances) = generation(&mut raw);
-    assert_eq!(
-        (state.as_str(), instances),
-        ("Stable", vec![text("one"), text("two")]),
-        "a static member does not leave"
-    );
+    assert_eq!((state.as_str(), instances), ("Stable", vec![text("one"), text("two")]), "a static member does not leave");
     let second = member("two");
-    until_assigned(&[&first, &second], "the same partitions", |owned| {
-        owned[1] == had && is_fair(owned, 4)
-    });
+    until_assigned(&[&first, &second], "the same partitions", |owned| owned[1] == had && is_fair(owned, 4));
 }
 
 pub fn instances_are_fenced(bootstrap: &str) {
@@ -293,13 +230,7 @@ pub fn instances_are_fenced(bootstrap: &str) {
         let _ = second.poll(POLL);
         first.poll(POLL).and_then(|polled| polled.map(drop).err())
     });
-    assert!(
-        matches!(
-            error,
-            KafkaError::MessageConsumptionFatal(Code::FencedInstanceId)
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, KafkaError::MessageConsumptionFatal(Code::FencedInstanceId)), "{error:?}");
     until_assigned(&[&second], "the second", |owned| is_fair(owned, 1));
 }
 
@@ -308,9 +239,7 @@ pub fn patterns_subscribe(bootstrap: &str) {
     let names = [format!("{prefix}-a"), format!("{prefix}-b")];
     for name in &names {
         assert_eq!(create_topic(bootstrap, name, 1, 1, &[]), Ok(()));
-        wait_for("the topic", || {
-            put(bootstrap, name, 0, &[(None, Some("x"))])[0].ok()
-        });
+        wait_for("the topic", || put(bootstrap, name, 0, &[(None, Some("x"))])[0].ok());
     }
     let consumer = consumer(bootstrap, &unique("group"), &[]);
     consumer.subscribe(&[&format!("^{prefix}-.*")]).unwrap();
@@ -326,17 +255,10 @@ pub fn offsets_of_groups_are_deleted(bootstrap: &str) {
     let mut raw = Raw::connect(bootstrap);
     let mut delete = |partition| {
         let partition = OffsetDeleteRequestPartition::default().with_partition_index(partition);
-        let wanted = OffsetDeleteRequestTopic::default()
-            .with_name(text(&topic).into())
-            .with_partitions(vec![partition]);
-        let request = OffsetDeleteRequest::default()
-            .with_group_id(text(&group).into())
-            .with_topics(vec![wanted]);
+        let wanted = OffsetDeleteRequestTopic::default().with_name(text(&topic).into()).with_partitions(vec![partition]);
+        let request = OffsetDeleteRequest::default().with_group_id(text(&group).into()).with_topics(vec![wanted]);
         let response = raw.call(&request, 0);
-        (
-            response.error_code,
-            response.topics.first().map(|t| t.partitions[0].error_code),
-        )
+        (response.error_code, response.topics.first().map(|t| t.partitions[0].error_code))
     };
     assert_eq!(delete(0), (0, Some(0)));
     assert_eq!(committed(&member, &topic, 0).0, Offset::Invalid);

@@ -33,14 +33,8 @@ impl Process {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let bootstrap = line
-            .trim()
-            .strip_prefix("bootstrap.servers=")
-            .unwrap()
-            .to_owned();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let bootstrap = line.trim().strip_prefix("bootstrap.servers=").unwrap().to_owned();
         Self { child, bootstrap }
     }
 
@@ -76,7 +70,7 @@ fn everything_survives_a_kill() {
     let process = Process::start(dir.path(), "0");
     let bootstrap = &process.bootstrap;
     let id = cluster_id(bootstrap);
-    let name = topic(bootstrap, 2, &[("max.message.bytes", "2000")]);
+    let name = topic(bootstrap, 2, &[("max.message.bytes", "100000")]);
     let gone = topic(bootstrap, 1, &[]);
     put_numbers(bootstrap, &name, 0, 0..1000);
     let deleted = block_on(admin(bootstrap).delete_topics(&[&gone], &admin_options())).unwrap();
@@ -87,10 +81,7 @@ fn everything_survives_a_kill() {
     let producer = producer(bootstrap, &[("transactional.id", "txn")]);
     producer.init_transactions(PATIENCE).unwrap();
     producer.begin_transaction().unwrap();
-    send(
-        &producer,
-        BaseRecord::to(&name).partition(1).payload(b"open"),
-    );
+    send(&producer, BaseRecord::to(&name).partition(1).payload(b"open"));
     producer.flush(PATIENCE).unwrap();
     process.kill();
     drop(producer);
@@ -100,35 +91,18 @@ fn everything_survives_a_kill() {
     assert_eq!(cluster_id(bootstrap), id);
     let records = read_all(bootstrap, &name);
     assert_eq!(records.len(), 1001);
-    assert_eq!(
-        read_committed(bootstrap, &name).len(),
-        1000,
-        "the open transaction is still open"
-    );
+    assert_eq!(read_committed(bootstrap, &name).len(), 1000, "the open transaction is still open");
     let reader = consumer(bootstrap, "group", &[]);
-    assert_eq!(
-        committed(&reader, &name, 0),
-        (Offset::Offset(77), "kept".to_owned())
-    );
+    assert_eq!(committed(&reader, &name, 0), (Offset::Offset(77), "kept".to_owned()));
     let metadata = reader.fetch_metadata(None, PATIENCE).unwrap();
     assert!(metadata.topics().iter().all(|t| t.name() != gone));
-    let large = "x".repeat(3000);
-    assert!(
-        put(bootstrap, &name, 0, &[(None, Some(&large))])[0].is_err(),
-        "the config is still there"
-    );
+    let large = "x".repeat(200_000);
+    assert!(put(bootstrap, &name, 0, &[(None, Some(&large))])[0].is_err(), "the config is still there");
     let next = crate::common::producer(bootstrap, &[("transactional.id", "txn")]);
     next.init_transactions(PATIENCE).unwrap();
     put(bootstrap, &name, 1, &[(None, Some("after"))]);
-    let values_of_1: Vec<_> = read_committed(bootstrap, &name)
-        .into_iter()
-        .filter(|r| r.partition == 1)
-        .collect();
-    assert_eq!(
-        values(&values_of_1),
-        ["after"],
-        "initialising aborted the open transaction"
-    );
+    let values_of_1: Vec<_> = read_committed(bootstrap, &name).into_iter().filter(|r| r.partition == 1).collect();
+    assert_eq!(values(&values_of_1), ["after"], "initialising aborted the open transaction");
 }
 
 #[test]
@@ -145,20 +119,10 @@ fn a_torn_tail_is_cut() {
 
     let process = Process::start(dir.path(), "0");
     assert_eq!(read_all(&process.bootstrap, &name).len(), 10);
-    assert_eq!(
-        put(&process.bootstrap, &name, 0, &[(None, Some("again"))]),
-        [Ok((0, 10))]
-    );
+    assert_eq!(put(&process.bootstrap, &name, 0, &[(None, Some("again"))]), [Ok((0, 10))]);
     process.kill();
     let process = Process::start(dir.path(), "0");
-    assert_eq!(
-        read_all(&process.bootstrap, &name)
-            .last()
-            .unwrap()
-            .value
-            .as_deref(),
-        Some("again")
-    );
+    assert_eq!(read_all(&process.bootstrap, &name).last().unwrap().value.as_deref(), Some("again"));
 }
 
 /// An idempotent producer goes on through kills; nothing is lost, doubled or out of order.
@@ -174,6 +138,7 @@ fn producers_live_through_kills() {
             let settings = [
                 ("enable.idempotence", "true"),
                 ("message.timeout.ms", "60000"),
+                ("reconnect.backoff.ms", "10"),
                 ("reconnect.backoff.max.ms", "50"),
                 ("queue.buffering.max.messages", "5000"),
             ];
@@ -196,9 +161,7 @@ fn producers_live_through_kills() {
         });
         for _ in 0..5 {
             let before = acknowledged.load(Ordering::Relaxed);
-            wait_for("some records", || {
-                (acknowledged.load(Ordering::Relaxed) > before + 3000).then_some(())
-            });
+            wait_for("some records", || (acknowledged.load(Ordering::Relaxed) > before + 3000).then_some(()));
             process.end();
             process = Process::start(dir.path(), &port);
         }
@@ -207,27 +170,16 @@ fn producers_live_through_kills() {
     });
     let records = read_all(&bootstrap, &name);
     assert_eq!(records.len() as i64, sent);
-    assert!(
-        records
-            .iter()
-            .zip(0..)
-            .all(|(record, i)| record.value == Some(i.to_string()))
-    );
+    assert!(records.iter().zip(0..).all(|(record, i)| record.value == Some(i.to_string())));
 }
 
 #[test]
 fn a_folder_serves_one_broker() {
     let dir = tempfile::tempdir().unwrap();
-    let config = DevBrokerConfig {
-        data_dir: Some(dir.path().into()),
-        ..quick()
-    };
+    let config = DevBrokerConfig { data_dir: Some(dir.path().into()), ..quick() };
     let first = own(config.clone());
     let refused = try_own(config.clone()).err().unwrap();
-    assert!(
-        matches!(refused, DevBrokerError::Locked { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, DevBrokerError::Locked { .. }), "{refused}");
     let id = cluster_id(&first.bootstrap);
     drop(first);
     let again = own(config);
@@ -237,27 +189,14 @@ fn a_folder_serves_one_broker() {
 #[test]
 fn the_journal_does_not_grow_for_ever() {
     let dir = tempfile::tempdir().unwrap();
-    let config = DevBrokerConfig {
-        data_dir: Some(dir.path().into()),
-        ..quick()
-    };
+    let config = DevBrokerConfig { data_dir: Some(dir.path().into()), ..quick() };
     let cluster = own(config.clone());
-    let name = topic(
-        &cluster.bootstrap,
-        1,
-        &[
-            ("retention.bytes", "1000000"),
-            ("max.message.bytes", "2000000"),
-        ],
-    );
+    let name = topic(&cluster.bootstrap, 1, &[("retention.bytes", "1000000"), ("max.message.bytes", "2000000")]);
     let producer = producer(&cluster.bootstrap, &[("message.max.bytes", "2000000")]);
     let value = vec![b'x'; 1_000_000];
     let size = || -> u64 {
         let files = std::fs::read_dir(dir.path()).unwrap();
-        files
-            .filter_map(|file| file.ok()?.metadata().ok())
-            .map(|metadata| metadata.len())
-            .sum()
+        files.filter_map(|file| file.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
     };
     let end = Instant::now() + PATIENCE;
     let mut sent = 0;

@@ -8,9 +8,8 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
-        ApiKey, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-        RequestHeader, ResponseHeader, SyncGroupRequest, SyncGroupResponse,
-        join_group_request::JoinGroupRequestProtocol, leave_group_request::MemberIdentity,
+        ApiKey, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, RequestHeader, ResponseHeader,
+        SyncGroupRequest, SyncGroupResponse, join_group_request::JoinGroupRequestProtocol, leave_group_request::MemberIdentity,
         sync_group_request::SyncGroupRequestAssignment,
     },
     protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
@@ -41,9 +40,7 @@ impl Raw {
             .with_correlation_id(7)
             .with_client_id(Some(text("raw")));
         let mut frame = BytesMut::new();
-        header
-            .encode(&mut frame, R::header_version(version))
-            .unwrap();
+        header.encode(&mut frame, R::header_version(version)).unwrap();
         request.encode(&mut frame, version).unwrap();
         self.send_frame(&frame);
     }
@@ -61,15 +58,10 @@ impl Raw {
 
     pub fn receive<R: Request>(&mut self, version: i16) -> R::Response {
         let mut frame = self.receive_frame().unwrap();
-        let header =
-            ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
+        let header = ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
         assert_eq!(header.correlation_id, 7);
         let response = R::Response::decode(&mut frame, version).unwrap();
-        assert!(
-            !frame.has_remaining(),
-            "{:?} v{version} leaves bytes",
-            ApiKey::try_from(R::KEY)
-        );
+        assert!(!frame.has_remaining(), "{:?} v{version} leaves bytes", ApiKey::try_from(R::KEY));
         response
     }
 
@@ -124,9 +116,7 @@ impl Worker {
     /// Begins to join, and answers the demand to join with a member id.
     pub fn begin_join(&mut self) {
         let session = i32::try_from(session_timeout().as_millis()).unwrap();
-        let protocol = JoinGroupRequestProtocol::default()
-            .with_name(text("sessioned"))
-            .with_metadata(self.url.clone());
+        let protocol = JoinGroupRequestProtocol::default().with_name(text("sessioned")).with_metadata(self.url.clone());
         let request = JoinGroupRequest::default()
             .with_group_id(self.group.clone().into())
             .with_session_timeout_ms(session)
@@ -139,8 +129,7 @@ impl Worker {
             assert_eq!(refused.error_code, 79, "MEMBER_ID_REQUIRED");
             self.id = refused.member_id;
         }
-        self.raw
-            .send(&request.with_member_id(self.id.clone()), JOIN);
+        self.raw.send(&request.with_member_id(self.id.clone()), JOIN);
     }
 
     pub fn end_join(&mut self) -> JoinGroupResponse {
@@ -163,9 +152,7 @@ impl Worker {
     pub fn begin_sync(&mut self, assignments: &[(StrBytes, &'static str)]) {
         let assignments = assignments.iter().map(|(id, assignment)| {
             let bytes = Bytes::from_static(assignment.as_bytes());
-            SyncGroupRequestAssignment::default()
-                .with_member_id(id.clone())
-                .with_assignment(bytes)
+            SyncGroupRequestAssignment::default().with_member_id(id.clone()).with_assignment(bytes)
         });
         let request = SyncGroupRequest::default()
             .with_group_id(self.group.clone().into())
@@ -191,9 +178,7 @@ impl Worker {
 
     pub fn leave(&mut self) -> i16 {
         let member = MemberIdentity::default().with_member_id(self.id.clone());
-        let request = LeaveGroupRequest::default()
-            .with_group_id(self.group.clone().into())
-            .with_members(vec![member]);
+        let request = LeaveGroupRequest::default().with_group_id(self.group.clone().into()).with_members(vec![member]);
         self.raw.call(&request, 5).members[0].error_code
     }
 }
