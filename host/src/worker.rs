@@ -13,9 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Identity;
-use crate::config::{
-    Listener, Mode, Pairs, WorkerConfig, dev_defaults, from_environment, read_connector, read_file,
-};
+use crate::config::{Listener, Mode, Pairs, WorkerConfig, dev_defaults, from_environment, read_connector, read_file};
 use crate::herder::classes::Classes;
 use crate::herder::framework::Framework;
 use crate::herder::installed::Installed;
@@ -126,15 +124,16 @@ async fn configure(options: &Options) -> Result<(WorkerConfig, Option<DevBroker>
     if let Some(dir) = &options.data_dir {
         set("hawser.data.dir", dir.display().to_string());
     }
-    let environment = from_environment(std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    }));
+    let environment = from_environment(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    );
     match (&options.config, options.dev) {
         (None, true) => {
             let layers = [dev_defaults(), environment, command_line];
             // The place of the broker's data is itself configured.
             let folder = dev_layers(&layers, None)?.data_dir;
-            let broker = DevBroker::start(DevBrokerConfig { data_dir: Some(folder.join("broker")), ..DevBrokerConfig::default() });
+            let broker =
+                DevBroker::start(DevBrokerConfig { data_dir: Some(folder.join("broker")), ..DevBrokerConfig::default() });
             let broker = broker.await.context("the development broker does not start")?;
             Ok((dev_layers(&layers, Some((&folder, broker.bootstrap())))?, Some(broker)))
         }
@@ -154,10 +153,7 @@ async fn configure(options: &Options) -> Result<(WorkerConfig, Option<DevBroker>
 fn dev_layers(layers: &[Pairs], broker: Option<(&Path, String)>) -> Result<WorkerConfig> {
     let (folder, bootstrap) = broker.unwrap_or((Path::new(""), "127.0.0.1:0".to_owned()));
     let state = folder.join("state.redb").display().to_string();
-    let own = vec![
-        ("offset.storage.file.filename".to_owned(), state),
-        ("bootstrap.servers".to_owned(), bootstrap),
-    ];
+    let own = vec![("offset.storage.file.filename".to_owned(), state), ("bootstrap.servers".to_owned(), bootstrap)];
     Ok(WorkerConfig::new(layers.iter().cloned().chain([own]))?)
 }
 
@@ -207,11 +203,8 @@ impl Listeners {
     /// Serves until `stop` is cancelled.
     fn serve(self, config: &WorkerConfig, herder: &Arc<Herder>, stop: &CancellationToken) -> JoinSet<()> {
         let with_admin = self.admin.is_none();
-        let router = rest::with_cors(
-            rest::router(Arc::clone(herder), with_admin),
-            &config.rest.allow_origin,
-            &config.rest.allow_methods,
-        );
+        let router =
+            rest::with_cors(rest::router(Arc::clone(herder), with_admin), &config.rest.allow_origin, &config.rest.allow_methods);
         let admin = self.admin.into_iter().flatten().map(|listener| (listener, rest::admin_router(Arc::clone(herder))));
         let public = self.public.into_iter().map(|listener| (listener, router.clone()));
         public.chain(admin).map(|(listener, router)| rest::serve(listener, router, stop.clone())).collect()
@@ -226,7 +219,8 @@ async fn bind_all(listeners: &[Listener]) -> Result<Vec<TcpListener>> {
         }
         let host = if listener.host.is_empty() { "0.0.0.0" } else { &listener.host };
         let listening = TcpListener::bind((host, listener.port)).await;
-        bound.push(listening.with_context(|| format!("cannot listen on {host}:{}; choose another with --listen", listener.port))?);
+        bound
+            .push(listening.with_context(|| format!("cannot listen on {host}:{}; choose another with --listen", listener.port))?);
     }
     Ok(bound)
 }
@@ -322,12 +316,15 @@ async fn start_herder(
 
 async fn settings(config: &WorkerConfig) -> Result<Settings> {
     let admin = Admin::new(ClientSettings::worker_client(ClientKind::Admin, &config.pairs, "hawser-admin")?);
-    let kafka_cluster_id =
-        admin.cluster_id().await.context("Failed to connect to and describe Kafka cluster. Check worker's broker connection and security properties.")?;
+    let kafka_cluster_id = admin
+        .cluster_id()
+        .await
+        .context("Failed to connect to and describe Kafka cluster. Check worker's broker connection and security properties.")?;
     let refresh = match config.pairs.iter().find(|(key, _)| key == REFRESH_KEY) {
         None => Settings::default().task_refresh_interval,
         Some((_, text)) => {
-            let millis: u64 = text.trim().parse().with_context(|| format!("{REFRESH_KEY} must be a number of milliseconds, or 0 for never"))?;
+            let millis: u64 =
+                text.trim().parse().with_context(|| format!("{REFRESH_KEY} must be a number of milliseconds, or 0 for never"))?;
             (millis > 0).then(|| Duration::from_millis(millis))
         }
     };

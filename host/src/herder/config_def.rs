@@ -152,13 +152,12 @@ impl Validator {
         match (self, value) {
             (Validator::OneOfOrNull(_), None) => Ok(()),
             (Validator::AtLeast(_), None) => invalid("Value must be non-null"),
-            (Validator::AtLeast(least) | Validator::AtLeastOrNull(least), Some(Value::Integer(number)))
-                if number < least =>
-            {
+            (Validator::AtLeast(least) | Validator::AtLeastOrNull(least), Some(Value::Integer(number))) if number < least => {
                 invalid(&format!("Value must be at least {least}"))
             }
             (Validator::OneOf(choices) | Validator::OneOfOrNull(choices), _)
-                if !choices.iter().any(|choice| Some(choice.as_str()) == text) => {
+                if !choices.iter().any(|choice| Some(choice.as_str()) == text) =>
+            {
                 invalid(&format!("String must be one of: {}", choices.join(", ")))
             }
             (Validator::OneOfIgnoringCase(choices), _)
@@ -176,9 +175,7 @@ impl Validator {
                 _ => Ok(()),
             },
             (Validator::UniqueAliases, None) => invalid("entry must be non null"),
-            (Validator::UniqueAliases, Some(Value::List(items))) if has_duplicate(items) => {
-                invalid("Duplicate alias provided.")
-            }
+            (Validator::UniqueAliases, Some(Value::List(items))) if has_duplicate(items) => invalid("Duplicate alias provided."),
             (Validator::Regex, _) => match text.map(regex::Regex::new) {
                 Some(Err(_)) => invalid(&format!("Invalid regex: {shown}")),
                 _ => Ok(()),
@@ -329,9 +326,7 @@ impl ConfigKey {
             Type::Int => number("INT", i32::MIN.into(), i32::MAX.into()),
             Type::Short => number("SHORT", i16::MIN.into(), i16::MAX.into()),
             Type::Long => number("LONG", i64::MIN, i64::MAX),
-            Type::Double => {
-                text.parse().map(Value::Double).map_err(|_| "Not a number of type DOUBLE".to_owned())
-            }
+            Type::Double => text.parse().map(Value::Double).map_err(|_| "Not a number of type DOUBLE".to_owned()),
             Type::List => Ok(Value::List(split_list(text))),
             Type::Class => match &self.lookup {
                 None => Ok(Value::Text(text.to_owned())),
@@ -351,17 +346,13 @@ impl ConfigKey {
         let shown = |text: String| if hidden { HIDDEN.to_owned() } else { text };
         let value = match (given, &self.default) {
             (None, Default::Required) => {
-                errors.push(format!(
-                    "Missing required configuration \"{}\" which has no default value.",
-                    self.name
-                ));
+                errors.push(format!("Missing required configuration \"{}\" which has no default value.", self.name));
                 None
             }
             (Some(None), _) | (None, Default::Value(None)) => None,
-            (Some(Some(raw)), _) => self
-                .parse(raw)
-                .map_err(|reason| errors.push(invalid_value(&self.name, &shown(raw.to_owned()), &reason)))
-                .ok(),
+            (Some(Some(raw)), _) => {
+                self.parse(raw).map_err(|reason| errors.push(invalid_value(&self.name, &shown(raw.to_owned()), &reason))).ok()
+            }
             (None, Default::Value(Some(default))) => self.parse(default).ok(),
         };
         if let Some(validator) = &self.validator {
@@ -525,39 +516,79 @@ mod tests {
         let missing = "Missing required configuration \"k\" which has no default value.";
         check(Type::Int, None, None, None, &[missing]);
         check(Type::Int, None, Some(Some(" 7 ")), Some("7"), &[]);
-        check(Type::Int, None, Some(Some("2147483648")), None, &[
-            "Invalid value 2147483648 for configuration k: Not a number of type INT",
-        ]);
-        check(Type::Int, Some(Validator::AtLeast(1)), Some(Some("x")), None, &[
-            "Invalid value x for configuration k: Not a number of type INT",
-            "Invalid value null for configuration k: Value must be non-null",
-        ]);
-        check(Type::Int, Some(Validator::AtLeast(1)), Some(Some("0")), Some("0"), &[
-            "Invalid value 0 for configuration k: Value must be at least 1",
-        ]);
+        check(
+            Type::Int,
+            None,
+            Some(Some("2147483648")),
+            None,
+            &["Invalid value 2147483648 for configuration k: Not a number of type INT"],
+        );
+        check(
+            Type::Int,
+            Some(Validator::AtLeast(1)),
+            Some(Some("x")),
+            None,
+            &[
+                "Invalid value x for configuration k: Not a number of type INT",
+                "Invalid value null for configuration k: Value must be non-null",
+            ],
+        );
+        check(
+            Type::Int,
+            Some(Validator::AtLeast(1)),
+            Some(Some("0")),
+            Some("0"),
+            &["Invalid value 0 for configuration k: Value must be at least 1"],
+        );
         check(Type::Long, Some(Validator::AtLeastOrNull(0)), Some(None), None, &[]);
         check(Type::Double, None, Some(Some("1")), Some("1.0"), &[]);
         check(Type::Boolean, None, Some(Some("TRUE")), Some("true"), &[]);
-        check(Type::Boolean, None, Some(Some("yes")), None, &[
-            "Invalid value yes for configuration k: Expected value to be either true or false",
-        ]);
+        check(
+            Type::Boolean,
+            None,
+            Some(Some("yes")),
+            None,
+            &["Invalid value yes for configuration k: Expected value to be either true or false"],
+        );
         check(Type::List, None, Some(Some("a , b,,c")), Some("a,b,,c"), &[]);
-        check(Type::List, Some(Validator::UniqueAliases), Some(Some("a, a")), Some("a,a"), &[
-            "Invalid value [a, a] for configuration k: Duplicate alias provided.",
-        ]);
-        check(Type::String, Some(Validator::OneOf(vec!["none".into(), "all".into()])), Some(Some("All")), Some("All"), &[
-            "Invalid value All for configuration k: String must be one of: none, all",
-        ]);
+        check(
+            Type::List,
+            Some(Validator::UniqueAliases),
+            Some(Some("a, a")),
+            Some("a,a"),
+            &["Invalid value [a, a] for configuration k: Duplicate alias provided."],
+        );
+        check(
+            Type::String,
+            Some(Validator::OneOf(vec!["none".into(), "all".into()])),
+            Some(Some("All")),
+            Some("All"),
+            &["Invalid value All for configuration k: String must be one of: none, all"],
+        );
         check(Type::String, Some(Validator::OneOfIgnoringCase(vec!["poll".into()])), Some(Some("POLL")), Some("POLL"), &[]);
-        check(Type::String, Some(Validator::NonEmpty), Some(Some("")), Some(""), &[
-            "Invalid value  for configuration k: String must be non-empty",
-        ]);
-        check(Type::String, Some(Validator::Name), Some(Some("a\r\nb")), Some("a\r\nb"), &[
-            "Invalid value a\r\nb for configuration k: String may not contain control sequences but had the following ASCII chars: 13, 10",
-        ]);
-        check(Type::String, Some(Validator::Regex), Some(Some("a(")), Some("a("), &[
-            "Invalid value a( for configuration k: Invalid regex: a(",
-        ]);
+        check(
+            Type::String,
+            Some(Validator::NonEmpty),
+            Some(Some("")),
+            Some(""),
+            &["Invalid value  for configuration k: String must be non-empty"],
+        );
+        check(
+            Type::String,
+            Some(Validator::Name),
+            Some(Some("a\r\nb")),
+            Some("a\r\nb"),
+            &[
+                "Invalid value a\r\nb for configuration k: String may not contain control sequences but had the following ASCII chars: 13, 10",
+            ],
+        );
+        check(
+            Type::String,
+            Some(Validator::Regex),
+            Some(Some("a(")),
+            Some("a("),
+            &["Invalid value a( for configuration k: Invalid regex: a("],
+        );
         check(Type::Password, None, Some(Some("pw")), Some(HIDDEN), &[]);
     }
 
@@ -574,9 +605,14 @@ mod tests {
 
     #[test]
     fn an_embedded_key_takes_prefix_and_group() {
-        let key = ConfigKey::new("predicate", Type::String, Default::Value(None), Importance::Medium, "")
-            .embedded("transforms.a.", "Transforms: a", 1);
-        assert_eq!((key.name.as_str(), key.group.as_deref(), key.order, key.display_name.as_str()),
-            ("transforms.a.predicate", Some("Transforms: a"), 0, "predicate"));
+        let key = ConfigKey::new("predicate", Type::String, Default::Value(None), Importance::Medium, "").embedded(
+            "transforms.a.",
+            "Transforms: a",
+            1,
+        );
+        assert_eq!(
+            (key.name.as_str(), key.group.as_deref(), key.order, key.display_name.as_str()),
+            ("transforms.a.predicate", Some("Transforms: a"), 0, "predicate")
+        );
     }
 }

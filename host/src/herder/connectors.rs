@@ -56,11 +56,7 @@ impl Herder {
     ///
     /// # Errors
     /// There is no such connector (404), or the configuration would not be valid (400).
-    pub async fn patch_connector_config(
-        self: &Arc<Self>,
-        name: &str,
-        patch: RawConfig,
-    ) -> Result<ConnectorInfo, HerderError> {
+    pub async fn patch_connector_config(self: &Arc<Self>, name: &str, patch: RawConfig) -> Result<ConnectorInfo, HerderError> {
         for _ in 0..MAX_PATCH_TRIES {
             let before = self.connector_config(name)?;
             let config = patched(&before, &patch);
@@ -135,8 +131,7 @@ impl Herder {
     /// # Errors
     /// There is no such connector or task (404), or it does not start (500).
     pub async fn restart_task(&self, name: &str, task: u32) -> Result<(), HerderError> {
-        let connector =
-            self.known(name).map_err(|_| HerderError::NotFound(format!("Unknown connector: {name}")))?;
+        let connector = self.known(name).map_err(|_| HerderError::NotFound(format!("Unknown connector: {name}")))?;
         if usize::try_from(task).is_ok_and(|task| task >= connector.tasks.len()) {
             return Err(HerderError::NotFound(format!("Unknown task: {name}-{task}")));
         }
@@ -154,9 +149,8 @@ impl Herder {
         only_failed: bool,
     ) -> Result<ConnectorStateInfo, HerderError> {
         self.known(name).map_err(|_| HerderError::NotFound(format!("Unknown connector: {name}")))?;
-        let mut info = self
-            .connector_status(name)
-            .map_err(|_| HerderError::NotFound(format!("Status for connector {name} not found")))?;
+        let mut info =
+            self.connector_status(name).map_err(|_| HerderError::NotFound(format!("Status for connector {name} not found")))?;
         let request = RestartRequest { connector: name.into(), include_tasks, only_failed };
         let plan = RestartPlan::of(&self.context.statuses, name, &request);
         self.context.configs.put_restart(request).await?;

@@ -8,9 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
-use super::engine::{
-    Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase,
-};
+use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
@@ -229,9 +227,12 @@ impl Engine for LiveEngine {
             for reference in config.iter().filter_map(|(_, value)| value).flat_map(references_in) {
                 let alone = providers.resolve([("", Some(reference))]).map_err(|error| error.to_string())?;
                 references.extend(
-                    alone.config.into_iter().filter_map(|(_, value)| value).filter(|value| value != reference).map(|value| {
-                        (reference.to_owned(), value)
-                    }),
+                    alone
+                        .config
+                        .into_iter()
+                        .filter_map(|(_, value)| value)
+                        .filter(|value| value != reference)
+                        .map(|value| (reference.to_owned(), value)),
                 );
             }
             Ok(Resolved { values: resolved.config, references })
@@ -316,10 +317,7 @@ impl Engine for LiveEngine {
 
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let tracker = Tracker { statuses: self.tracker.clone(), task };
-        let context = TaskContext {
-            checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))),
-            topics: Arc::new(tracker),
-        };
+        let context = TaskContext { checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))), topics: Arc::new(tracker) };
         let handle = match plan.is_source() {
             true => spawn_source(self.source(plan, task, config, paused)?, context),
             false => spawn_sink(self.sink(plan, task, config, paused)?, context),
@@ -465,7 +463,6 @@ impl RunningTask for LiveTask {
         self.phase.clone()
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -18,8 +18,20 @@ const MAX_NAME_BYTES: usize = 200;
 
 /// Loggers that exist from the start: the rooms of the worker, and the libraries that log.
 const KNOWN: &[&str] = &[
-    "hawser", "hawser.cluster", "hawser.convert", "hawser.herder", "hawser.kafka", "hawser.plugin", "hawser.rest",
-    "hawser.sandbox", "hawser.store", "hawser.task", "hawser.worker", "librdkafka", "plugin", "rdkafka",
+    "hawser",
+    "hawser.cluster",
+    "hawser.convert",
+    "hawser.herder",
+    "hawser.kafka",
+    "hawser.plugin",
+    "hawser.rest",
+    "hawser.sandbox",
+    "hawser.store",
+    "hawser.task",
+    "hawser.worker",
+    "librdkafka",
+    "plugin",
+    "rdkafka",
 ];
 
 /// A logger's level, as answers show it.
@@ -97,8 +109,7 @@ impl Loggers {
     /// # Errors
     /// The level is not known (404), or there are too many loggers (400).
     pub fn set(&self, name: &str, level: &str) -> Result<Vec<String>, HerderError> {
-        let filter = parse_level(level)
-            .ok_or_else(|| HerderError::NotFound(format!("invalid log level '{level}'.")))?;
+        let filter = parse_level(level).ok_or_else(|| HerderError::NotFound(format!("invalid log level '{level}'.")))?;
         let level = Level { filter, last_modified: Some(now_ms()) };
         let mut state = self.state();
         let is_root = name.eq_ignore_ascii_case("root");

@@ -35,10 +35,9 @@ impl Herder {
             _ => {
                 let stored = self.context.offsets.list(name).await?;
                 let parse = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
-                let offsets = stored.iter().map(|(partition, offset)| ConnectorOffset {
-                    partition: parse(partition),
-                    offset: parse(offset),
-                });
+                let offsets = stored
+                    .iter()
+                    .map(|(partition, offset)| ConnectorOffset { partition: parse(partition), offset: parse(offset) });
                 Ok(ConnectorOffsets { offsets: offsets.collect() })
             }
         }
@@ -149,9 +148,7 @@ fn parse_sink_offset(entry: &ConnectorOffset) -> Result<GroupOffset, HerderError
         return refuse("The partition for a sink connector offset cannot be null or missing");
     };
     let (Some(topic), Some(number)) = (partition.get("kafka_topic"), partition.get("kafka_partition")) else {
-        return refuse(
-            "The partition for a sink connector offset must contain the keys 'kafka_topic' and 'kafka_partition'",
-        );
+        return refuse("The partition for a sink connector offset must contain the keys 'kafka_topic' and 'kafka_partition'");
     };
     if topic.is_null() {
         return refuse("Kafka topic names must be valid strings and may not be null");
@@ -231,7 +228,11 @@ mod tests {
         check(json!({"kafka_topic": "t"}), Value::Null, Err("must contain the keys"));
         check(json!({"kafka_topic": null, "kafka_partition": 0}), Value::Null, Err("valid strings"));
         check(json!({"kafka_topic": "t", "kafka_partition": null}), Value::Null, Err("valid numbers"));
-        check(json!({"kafka_topic": "t", "kafka_partition": "x"}), Value::Null, Err("partition value in the provided offsets: 'x'"));
+        check(
+            json!({"kafka_topic": "t", "kafka_partition": "x"}),
+            Value::Null,
+            Err("partition value in the provided offsets: 'x'"),
+        );
         check(place(), json!({}), Err("contain the key 'kafka_offset'"));
         check(place(), json!({"kafka_offset": null}), Err("offset value in the provided offsets: 'null'"));
         check(place(), json!({"kafka_offset": -1}), Err("'-1'"));

@@ -38,9 +38,7 @@ impl Plan {
         engine: &dyn Engine,
     ) -> Result<Plan, PlanError> {
         let class = raw.get("connector.class").ok_or("The configuration has no connector.class")?;
-        let class = classes
-            .find(class, raw.get("connector.plugin.version"))
-            .map_err(|error| error.to_string())?;
+        let class = classes.find(class, raw.get("connector.plugin.version")).map_err(|error| error.to_string())?;
         let resolved = engine.resolve(raw).await?;
         Ok(Plan::of(name, raw, class, resolved, classes))
     }
@@ -48,10 +46,9 @@ impl Plan {
     fn of(name: &Arc<str>, raw: &Arc<RawConfig>, class: FoundClass, resolved: Resolved, classes: &dyn Classes) -> Plan {
         let entries: Vec<_> = raw.iter().map(|(key, value)| (key.to_owned(), value.map(str::to_owned))).collect();
         let def = ConfigDef { keys: class.keys.clone() };
-        let secrets = Secrets::of(&def, &entries, &resolved.values)
-            .and(resolved.references.iter().map(|(_, value)| value.clone()));
-        let config: Config =
-            resolved.values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        let secrets =
+            Secrets::of(&def, &entries, &resolved.values).and(resolved.references.iter().map(|(_, value)| value.clone()));
+        let config: Config = resolved.values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let uses = uses(&class, &config, classes);
         Plan { name: Arc::clone(name), raw: Arc::clone(raw), config, references: resolved.references, class, secrets, uses }
     }

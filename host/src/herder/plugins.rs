@@ -37,9 +37,7 @@ impl Herder {
             match error {
                 UploadError::Load(LoadError::TooLarge { .. }) => HerderError::TooLarge(message),
                 UploadError::Load(LoadError::Internal(_)) | UploadError::Storage(_) => HerderError::Internal(message),
-                UploadError::Load(_) | UploadError::Describe(_) | UploadError::Manifest(_) => {
-                    HerderError::Unprocessable(message)
-                }
+                UploadError::Load(_) | UploadError::Describe(_) | UploadError::Manifest(_) => HerderError::Unprocessable(message),
                 UploadError::Conflict { .. } | UploadError::Full(_) => HerderError::Conflict(message),
             }
         })?;
@@ -92,9 +90,8 @@ impl Herder {
         for (connector, known) in &self.context.configs.snapshot().connectors {
             let config: Vec<_> =
                 known.config.iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
-            let class = super::plan::get(&config, "connector.class").and_then(|class| {
-                self.context.classes.find(class, super::plan::get(&config, "connector.plugin.version")).ok()
-            });
+            let class = super::plan::get(&config, "connector.class")
+                .and_then(|class| self.context.classes.find(class, super::plan::get(&config, "connector.plugin.version")).ok());
             if class.is_some_and(|class| uses(&class, &config, &*self.context.classes).iter().any(is_this)) {
                 users.insert(connector.to_string());
             }

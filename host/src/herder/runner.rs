@@ -354,7 +354,8 @@ impl Runner {
 
     /// Stops the tasks for which `which` holds, all at once.
     async fn stop_tasks(&mut self, which: impl Fn(&u32, &Task) -> bool) {
-        let numbers: Vec<u32> = self.tasks.iter().filter(|(number, task)| which(number, task)).map(|(number, _)| *number).collect();
+        let numbers: Vec<u32> =
+            self.tasks.iter().filter(|(number, task)| which(number, task)).map(|(number, _)| *number).collect();
         let tasks: Vec<Task> = numbers.iter().filter_map(|number| self.tasks.remove(number)).collect();
         let within = self.context.settings.graceful_stop;
         join_all(tasks.into_iter().map(|task| task.stop(within))).await;

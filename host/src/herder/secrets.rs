@@ -21,9 +21,8 @@ impl Secrets {
     /// What must not be shown of a configuration: values of PASSWORD keys, and values that hold a resolved reference.
     pub fn of(def: &ConfigDef, raw: &[(String, Option<String>)], resolved: &[(String, Option<String>)]) -> Secrets {
         let is_password = |name: &str| def.keys.iter().any(|key| key.kind == Type::Password && key.name == name);
-        let from_provider = |name: &str, value: &str| {
-            !raw.iter().any(|(key, given)| key == name && given.as_deref() == Some(value))
-        };
+        let from_provider =
+            |name: &str, value: &str| !raw.iter().any(|(key, given)| key == name && given.as_deref() == Some(value));
         Secrets::new(
             resolved
                 .iter()

@@ -56,10 +56,9 @@ impl Herder {
     /// There is no connector of that name.
     pub fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError> {
         let connector = self.known(name)?;
-        let infos = (0..).zip(connector.tasks.iter()).map(|(task, config)| TaskInfo {
-            id: TaskRef { connector: name.to_owned(), task },
-            config: Arc::clone(config),
-        });
+        let infos = (0..)
+            .zip(connector.tasks.iter())
+            .map(|(task, config)| TaskInfo { id: TaskRef { connector: name.to_owned(), task }, config: Arc::clone(config) });
         Ok(infos.collect())
     }
 
@@ -68,19 +67,16 @@ impl Herder {
     /// # Errors
     /// Nothing is known of a connector of that name.
     pub fn connector_status(&self, name: &str) -> Result<ConnectorStateInfo, HerderError> {
-        let status = self.context.statuses.connector(name).ok_or_else(|| {
-            HerderError::NotFound(format!("No status found for connector {name}"))
-        })?;
+        let status = self
+            .context
+            .statuses
+            .connector(name)
+            .ok_or_else(|| HerderError::NotFound(format!("No status found for connector {name}")))?;
         let version = self.version(name, status.state);
         let tasks = self.context.statuses.tasks(name).into_iter();
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
-            connector: ConnectorState {
-                state: status.state,
-                worker_id: status.worker_id,
-                trace: status.trace,
-                version,
-            },
+            connector: ConnectorState { state: status.state, worker_id: status.worker_id, trace: status.trace, version },
             tasks: tasks.map(|(number, status)| self.task_state(name, number, status)).collect(),
             kind: self.kind(name),
         })
@@ -136,10 +132,7 @@ impl Herder {
         ConnectorInfo {
             name: name.to_owned(),
             config: Arc::clone(&connector.config),
-            tasks: (0..)
-                .zip(connector.tasks.iter())
-                .map(|(task, _)| TaskRef { connector: name.to_owned(), task })
-                .collect(),
+            tasks: (0..).zip(connector.tasks.iter()).map(|(task, _)| TaskRef { connector: name.to_owned(), task }).collect(),
             kind: self.kind_of(&connector.config),
         }
     }

@@ -32,8 +32,7 @@ impl Task {
         config: Arc<RawConfig>,
         paused: bool,
     ) -> Task {
-        let is_restarting =
-            context.statuses.task(&plan.name, number).is_some_and(|status| status.state == State::Restarting);
+        let is_restarting = context.statuses.task(&plan.name, number).is_some_and(|status| status.state == State::Restarting);
         if !is_restarting {
             context.statuses.put_task(&plan.name, number, context.status(State::Unassigned, None));
         }
@@ -99,12 +98,7 @@ async fn launch(
 }
 
 /// Writes each phase of a task as its status.
-async fn report(
-    context: Arc<Context>,
-    plan: Arc<Plan>,
-    number: u32,
-    mut phases: tokio::sync::watch::Receiver<TaskPhase>,
-) {
+async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases: tokio::sync::watch::Receiver<TaskPhase>) {
     let statuses = &context.statuses;
     loop {
         let phase = phases.borrow_and_update().clone();

@@ -99,15 +99,18 @@ fn classes() -> Vec<FoundClass> {
     let optional = || Default::Value(None);
     vec![
         class("example.FileSinkConnector", ClassKind::Sink, vec![key("file", Type::String, optional())]),
-        class("example.FileSourceConnector", ClassKind::Source, vec![
-            key("file", Type::String, Default::Required),
-            key("password", Type::Password, optional()),
-        ]),
+        class(
+            "example.FileSourceConnector",
+            ClassKind::Source,
+            vec![key("file", Type::String, Default::Required), key("password", Type::Password, optional())],
+        ),
         class("example.Mask", ClassKind::Transformation, vec![key("fields", Type::List, Default::Required)]),
         class("example.IsEmpty", ClassKind::Predicate, vec![]),
-        class("example.JsonConverter", ClassKind::Converter, vec![
-            key("schemas.enable", Type::Boolean, Default::Value(Some("true".to_owned()))),
-        ]),
+        class(
+            "example.JsonConverter",
+            ClassKind::Converter,
+            vec![key("schemas.enable", Type::Boolean, Default::Value(Some("true".to_owned())))],
+        ),
     ]
 }
 
@@ -121,9 +124,7 @@ impl Classes for FakeClasses {
         let not_found = |message: String, available_versions| NotFound { message, available_versions };
         let found = found.ok_or_else(|| not_found(format!("no class {name}"), Vec::new()))?;
         match version {
-            Some(version) if version != found.version => {
-                Err(not_found(format!("no {name} {version}"), vec![found.version]))
-            }
+            Some(version) if version != found.version => Err(not_found(format!("no {name} {version}"), vec![found.version])),
             _ => Ok(found),
         }
     }
@@ -162,9 +163,7 @@ impl Engine for FakeEngine {
     async fn validate(&self, _: &FoundClass, config: &Config) -> Result<Vec<ConfigValue>, PluginError> {
         match get(config, "test.validate") {
             Some("hang") => std::future::pending().await,
-            Some("crash") => {
-                Err(PluginError::Failed(format!("crashed with {}", get(config, "password").unwrap_or_default())))
-            }
+            Some("crash") => Err(PluginError::Failed(format!("crashed with {}", get(config, "password").unwrap_or_default()))),
             Some(message) => {
                 let mut value = ConfigValue::undefined("file");
                 value.errors.push(format!("{message} {}", get(config, "password").unwrap_or_default()));

@@ -42,9 +42,7 @@ impl<'a> Validation<'a> {
         }
         for (name, value) in config.resolved {
             if value.is_none() {
-                value_of(&mut values, name)
-                    .errors
-                    .push("Null value can not be supplied as the configuration value.".to_owned());
+                value_of(&mut values, name).errors.push("Null value can not be supplied as the configuration value.".to_owned());
             }
         }
         let own = ConfigDef { keys: class.keys.clone() };
@@ -222,17 +220,23 @@ fn check_topics(config: &Checked<'_>, values: &mut Vec<ConfigValue>) {
     let Some(dead_letters) = given("errors.deadletterqueue.topic.name") else { return };
     let listed = topics.map(sink_topics).unwrap_or_default();
     if listed.iter().any(|topic| topic == dead_letters) {
-        add("topics", &format!(
-            "The DLQ topic '{dead_letters}' may not be included in the list of topics ('topics=[{}]') consumed by the connector",
-            listed.join(", ")
-        ));
+        add(
+            "topics",
+            &format!(
+                "The DLQ topic '{dead_letters}' may not be included in the list of topics ('topics=[{}]') consumed by the connector",
+                listed.join(", ")
+            ),
+        );
     }
     if let Some(pattern) = regex
         && regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|whole| whole.is_match(dead_letters))
     {
-        add("topics.regex", &format!(
-            "The DLQ topic '{dead_letters}' may not be matched by the regex for the topics ('topics.regex={pattern}') consumed by the connector"
-        ));
+        add(
+            "topics.regex",
+            &format!(
+                "The DLQ topic '{dead_letters}' may not be matched by the regex for the topics ('topics.regex={pattern}') consumed by the connector"
+            ),
+        );
     }
 }
 
@@ -252,8 +256,7 @@ pub fn refusal(infos: &ConfigInfos) -> Result<(), HerderError> {
     if infos.error_count == 0 {
         return Ok(());
     }
-    let mut message =
-        format!("Connector configuration is invalid and contains the following {} error(s):", infos.error_count);
+    let mut message = format!("Connector configuration is invalid and contains the following {} error(s):", infos.error_count);
     for error in infos.configs.iter().filter_map(|config| config.value.as_ref()).flat_map(|value| &value.errors) {
         message.push('\n');
         message.push_str(error);

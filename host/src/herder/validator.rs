@@ -1,12 +1,12 @@
 //! Validates configurations: the pure rules of [`validation`](super::validation), with the calls into plugins in between.
 
+use super::Herder;
 use super::classes::{ClassKind, FoundClass};
 use super::config_def::{Checked, ConfigDef, ConfigValue};
 use super::engine::Config;
 use super::error::HerderError;
 use super::model::{ConfigInfos, ConfigKeyInfo, PluginInfo};
 use super::validation::{Validation, invalid_version, no_class};
-use super::Herder;
 use crate::store::RawConfig;
 
 /// Prefixes of overrides of client settings, in the order in which they are listed.
@@ -30,8 +30,7 @@ impl Herder {
             }
             _ => return Err(HerderError::BadRequest(self.no_connector(name))),
         };
-        let given: Config =
-            resolved.values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+        let given: Config = resolved.values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
         let mut validation = Validation::start(&context.framework, &class, config);
         for (key, message) in context.engine.check_worker_keys(&given) {
             validation.add_error(&key, message);
@@ -53,12 +52,7 @@ impl Herder {
     }
 
     /// The plugin's own word on its keys, which have passed their definitions.
-    async fn ask_plugin(
-        &self,
-        validation: &mut Validation<'_>,
-        class: &FoundClass,
-        config: &Config,
-    ) -> Result<(), HerderError> {
+    async fn ask_plugin(&self, validation: &mut Validation<'_>, class: &FoundClass, config: &Config) -> Result<(), HerderError> {
         let own: Vec<String> = class.keys.iter().map(|key| key.name.clone()).collect();
         if !validation.is_good(&own) {
             return Ok(());
@@ -80,10 +74,8 @@ impl Herder {
         if !validation.is_good(&own) {
             return Ok(());
         }
-        let stripped: Config = config
-            .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
-            .collect();
+        let stripped: Config =
+            config.iter().filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone()))).collect();
         let values = self.call(validation, class, &stripped).await?.into_iter().map(|mut value| {
             value.name.insert_str(0, prefix);
             value
@@ -109,9 +101,8 @@ impl Herder {
         for (list, kind) in [("transforms", ClassKind::Transformation), ("predicates", ClassKind::Predicate)] {
             for alias in super::config_def::split_list(text(list).unwrap_or_default()) {
                 let prefix = format!("{list}.{alias}.");
-                let found = text(&format!("{prefix}type")).and_then(|name| {
-                    self.context.classes.of_kind(kind, name, text(&format!("{prefix}plugin.version")))
-                });
+                let found = text(&format!("{prefix}type"))
+                    .and_then(|name| self.context.classes.of_kind(kind, name, text(&format!("{prefix}plugin.version"))));
                 if let Some(class) = found
                     && !stages.iter().any(|(known, _)| *known == prefix)
                 {

@@ -7,12 +7,12 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{ApiError, ApiResult};
 use super::MAX_JSON_BODY_BYTES;
+use super::error::{ApiError, ApiResult};
 use crate::store::RawConfig;
 
 /// A body of JSON. Unlike Kafka Connect, which answers 500, whatever does not parse is the client's mistake: 400.
@@ -154,9 +154,10 @@ mod tests {
                 Err(part) => assert!(parsed.as_ref().is_err_and(|message| message.contains(part)), "{json}: {parsed:?}"),
             }
         }
-        check(r#"{"b":"1","a":2,"c":1e5,"d":true,"e":null}"#, Ok(&[
-            ("b", Some("1")), ("a", Some("2")), ("c", Some("1e5")), ("d", Some("true")), ("e", None),
-        ]));
+        check(
+            r#"{"b":"1","a":2,"c":1e5,"d":true,"e":null}"#,
+            Ok(&[("b", Some("1")), ("a", Some("2")), ("c", Some("1e5")), ("d", Some("true")), ("e", None)]),
+        );
         check(r#"{"a":"x","a":"y"}"#, Ok(&[("a", Some("y"))]));
         check(r#"{"a":"\u00e4\n"}"#, Ok(&[("a", Some("ä\n"))]));
         check(r#"{"a":{"b":1}}"#, Err("the value of 'a' must be"));

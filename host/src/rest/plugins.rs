@@ -52,9 +52,8 @@ pub(super) async fn upload(State(herder): State<Arc<Herder>>, request: Request) 
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (component, connector) = match content_type.map(media::essence).as_deref() {
         Some("multipart/form-data") => {
-            let parts = Multipart::from_request(request, &herder)
-                .await
-                .map_err(|error| ApiError::bad_request(error.body_text()))?;
+            let parts =
+                Multipart::from_request(request, &herder).await.map_err(|error| ApiError::bad_request(error.body_text()))?;
             read_parts(parts, limit).await?
         }
         _ => (read_component(request.into_body(), limit).await?, None),
@@ -75,9 +74,7 @@ pub(super) async fn upload(State(herder): State<Arc<Herder>>, request: Request) 
 }
 
 async fn read_component(body: Body, limit: usize) -> ApiResult<Bytes> {
-    let chunks = body
-        .into_data_stream()
-        .map_err(|error| ApiError::bad_request(format!("The upload broke off: {error}")));
+    let chunks = body.into_data_stream().map_err(|error| ApiError::bad_request(format!("The upload broke off: {error}")));
     collect(chunks, limit, "component").await
 }
 

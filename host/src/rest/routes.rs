@@ -39,7 +39,8 @@ pub fn with_cors(router: Router, origins: &str, methods: &str) -> Router {
     if origins.trim().is_empty() {
         return router;
     }
-    let listed = |text: &str| text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect::<Vec<_>>();
+    let listed =
+        |text: &str| text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect::<Vec<_>>();
     let origins = listed(origins);
     let allowed = match origins.iter().any(|origin| origin == "*") {
         true => AllowOrigin::any(),
@@ -58,10 +59,7 @@ fn api() -> Routes {
         ("/health", get(admin::health)),
         ("/connectors", get(connectors::list).post(connectors::create)),
         ("/connectors/{name}", get(connectors::read).delete(connectors::delete)),
-        (
-            "/connectors/{name}/config",
-            get(connectors::config).put(connectors::put_config).patch(connectors::patch_config),
-        ),
+        ("/connectors/{name}/config", get(connectors::config).put(connectors::put_config).patch(connectors::patch_config)),
         ("/connectors/{name}/status", get(connectors::status)),
         ("/connectors/{name}/restart", post(connectors::restart)),
         ("/connectors/{name}/pause", put(connectors::pause)),
@@ -83,16 +81,12 @@ fn api() -> Routes {
 }
 
 fn admin_routes() -> [(&'static str, MethodRouter<Arc<Herder>>); 2] {
-    [
-        ("/admin/loggers", get(admin::loggers)),
-        ("/admin/loggers/{name}", get(admin::logger).put(admin::set_logger)),
-    ]
+    [("/admin/loggers", get(admin::loggers)), ("/admin/loggers/{name}", get(admin::logger).put(admin::set_logger))]
 }
 
 fn add(router: Routes, routes: impl IntoIterator<Item = (&'static str, MethodRouter<Arc<Herder>>)>) -> Routes {
     routes.into_iter().fold(router, |router, (path, methods)| both_slashes(router, path, methods, media_json))
 }
-
 
 fn media_json(methods: MethodRouter<Arc<Herder>>) -> MethodRouter<Arc<Herder>> {
     methods.route_layer(from_fn(media::json_only))

@@ -12,22 +12,44 @@ async fn a_connector_is_created_and_echoed() {
     assert_eq!(answer.status, 201);
     assert_eq!(answer.headers["location"], "http://worker:8083/connectors/a");
     // In the order given, with nothing but the name added.
-    assert_eq!(answer.body, r#"{"name":"a","config":{"z":"1","connector.class":"FileSource","file":"f","tasks.max":"2","b":"true","name":"a"},"tasks":[],"type":"source"}"#);
+    assert_eq!(
+        answer.body,
+        r#"{"name":"a","config":{"z":"1","connector.class":"FileSource","file":"f","tasks.max":"2","b":"true","name":"a"},"tasks":[],"type":"source"}"#
+    );
     api.until("a", "RUNNING RUNNING RUNNING").await;
     api.check("GET /connectors", "", 200, r#"["a"]"#).await;
     let read = api.call("GET /connectors/a", "").await.json();
     assert_eq!(read["tasks"], json!([{"connector":"a","task":0},{"connector":"a","task":1}]));
-    assert_eq!(api.call("GET /connectors/a/config", "").await.body,
-        r#"{"z":"1","connector.class":"FileSource","file":"f","tasks.max":"2","b":"true","name":"a"}"#);
-    api.check("GET /connectors/a/status", "", 200, r#"{"name":"a",
+    assert_eq!(
+        api.call("GET /connectors/a/config", "").await.body,
+        r#"{"z":"1","connector.class":"FileSource","file":"f","tasks.max":"2","b":"true","name":"a"}"#
+    );
+    api.check(
+        "GET /connectors/a/status",
+        "",
+        200,
+        r#"{"name":"a",
         "connector":{"state":"RUNNING","worker_id":"worker:8083","version":"1.0.0"},
         "tasks":[{"id":0,"state":"RUNNING","worker_id":"worker:8083","version":"1.0.0"},
-                 {"id":1,"state":"RUNNING","worker_id":"worker:8083","version":"1.0.0"}],"type":"source"}"#).await;
-    api.check("GET /connectors/a/tasks", "", 200, r#"[
+                 {"id":1,"state":"RUNNING","worker_id":"worker:8083","version":"1.0.0"}],"type":"source"}"#,
+    )
+    .await;
+    api.check(
+        "GET /connectors/a/tasks",
+        "",
+        200,
+        r#"[
         {"id":{"connector":"a","task":0},"config":{"n":"0","file":"f","task.class":"example.FileSourceConnector"}},
-        {"id":{"connector":"a","task":1},"config":{"n":"1","file":"f","task.class":"example.FileSourceConnector"}}]"#).await;
-    api.check("GET /connectors/a/tasks/1/status", "", 200,
-        r#"{"id":1,"state":"RUNNING","worker_id":"worker:8083","version":"1.0.0"}"#).await;
+        {"id":{"connector":"a","task":1},"config":{"n":"1","file":"f","task.class":"example.FileSourceConnector"}}]"#,
+    )
+    .await;
+    api.check(
+        "GET /connectors/a/tasks/1/status",
+        "",
+        200,
+        r#"{"id":1,"state":"RUNNING","worker_id":"worker:8083","version":"1.0.0"}"#,
+    )
+    .await;
     api.check("POST /connectors", body, 409, "~Connector a already exists").await;
 }
 
@@ -62,12 +84,15 @@ async fn what_is_not_there_is_404() {
 #[tokio::test]
 async fn a_bad_configuration_is_not_stored() {
     let api = Api::new().await;
-    let footer = "\nYou can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`";
+    let footer =
+        "\nYou can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`";
     let missing = "Missing required configuration \"file\" which has no default value.";
     let answer = api.call("POST /connectors", r#"{"name":"a","config":{"connector.class":"FileSource"}}"#).await;
     assert_eq!(answer.status, 400);
-    assert_eq!(answer.message(),
-        format!("Connector configuration is invalid and contains the following 1 error(s):\n{missing}{footer}"));
+    assert_eq!(
+        answer.message(),
+        format!("Connector configuration is invalid and contains the following 1 error(s):\n{missing}{footer}")
+    );
     let unnamed = r#"{"config":{"connector.class":"FileSource","file":"f"}}"#;
     api.check("POST /connectors", unnamed, 400, "~Invalid value  for configuration name: String may not be empty").await;
     let other = r#"{"name":"b","connector.class":"FileSource","file":"f"}"#;
@@ -83,7 +108,10 @@ async fn a_configuration_is_put_and_patched() {
     let api = Api::new().await;
     let config = r#"{"connector.class":"FileSource","file":"f"}"#;
     let created = api.call("PUT /connectors/a/config", config).await;
-    assert_eq!((created.status.as_u16(), created.headers["location"].to_str().unwrap()), (201, "http://worker:8083/connectors/a"));
+    assert_eq!(
+        (created.status.as_u16(), created.headers["location"].to_str().unwrap()),
+        (201, "http://worker:8083/connectors/a")
+    );
     api.until("a", "RUNNING RUNNING").await;
     let replaced = api.call("PUT /connectors/a/config", r#"{"connector.class":"FileSource","file":"g","tasks.max":"2"}"#).await;
     assert_eq!(replaced.status, 200);

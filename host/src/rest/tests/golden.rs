@@ -94,9 +94,15 @@ async fn malformed_bodies_are_the_clients_mistake() {
 #[tokio::test]
 async fn classes_are_listed_and_their_keys_shown() {
     let api = Api::new().await;
-    api.check("GET /connector-plugins", "", 200, r#"[
+    api.check(
+        "GET /connector-plugins",
+        "",
+        200,
+        r#"[
         {"class":"example.FileSinkConnector","type":"sink","version":"1.0.0"},
-        {"class":"example.FileSourceConnector","type":"source","version":"1.0.0"}]"#).await;
+        {"class":"example.FileSourceConnector","type":"source","version":"1.0.0"}]"#,
+    )
+    .await;
     let all = api.call("GET /connector-plugins/?connectorsOnly=false", "").await.json();
     let kinds: Vec<_> = all.as_array().unwrap().iter().map(|plugin| plugin["type"].clone()).collect();
     assert_eq!(kinds, ["sink", "source", "transformation", "predicate", "converter"]);
@@ -114,10 +120,16 @@ async fn classes_are_listed_and_their_keys_shown() {
 async fn validation_answers_as_kafka_connect() {
     let api = Api::new().await;
     let validate = "PUT /connector-plugins/FileSource/config/validate";
-    let infos = api.call(validate, r#"{
+    let infos = api
+        .call(
+            validate,
+            r#"{
         "connector.class":"FileSource","tasks.max":"0","transforms":"m,m","transforms.m.type":"Mask","transforms.m.negate":"true",
         "value.converter":"example.JsonConverter","value.converter.schemas.enable":"maybe",
-        "producer.override.acks":"1","producer.override.bad":"x","extra":null,"unknown":"u"}"#).await.json();
+        "producer.override.acks":"1","producer.override.bad":"x","extra":null,"unknown":"u"}"#,
+        )
+        .await
+        .json();
     assert_eq!(infos["name"], "FileSource");
     let find = |name: &str| {
         infos["configs"].as_array().unwrap().iter().find(|config| config["value"]["name"] == name).cloned().unwrap_or_default()
@@ -126,32 +138,57 @@ async fn validation_answers_as_kafka_connect() {
     assert_eq!(errors("name"), json!(["Missing required configuration \"name\" which has no default value."]));
     assert_eq!(errors("tasks.max"), json!(["Invalid value 0 for configuration tasks.max: Value must be at least 1"]));
     assert_eq!(errors("transforms"), json!(["Invalid value [m, m] for configuration transforms: Duplicate alias provided."]));
-    assert_eq!(errors("transforms.m.type"), json!([
-        "Config 'transforms.m.negate' was provided but there is no config 'transforms.m.predicate' defining a predicate to be negated."
-    ]));
-    assert_eq!(errors("transforms.m.fields"), json!([
-        "Missing required configuration \"transforms.m.fields\" which has no default value."
-    ]));
+    assert_eq!(
+        errors("transforms.m.type"),
+        json!([
+            "Config 'transforms.m.negate' was provided but there is no config 'transforms.m.predicate' defining a predicate to be negated."
+        ])
+    );
+    assert_eq!(
+        errors("transforms.m.fields"),
+        json!(["Missing required configuration \"transforms.m.fields\" which has no default value."])
+    );
     assert_eq!(errors("file"), json!(["Missing required configuration \"file\" which has no default value."]));
     assert_eq!(errors("extra"), json!(["Null value can not be supplied as the configuration value."]));
-    assert_eq!(errors("value.converter.schemas.enable"), json!([
-        "Invalid value maybe for configuration value.converter.schemas.enable: Expected value to be either true or false"
-    ]));
+    assert_eq!(
+        errors("value.converter.schemas.enable"),
+        json!([
+            "Invalid value maybe for configuration value.converter.schemas.enable: Expected value to be either true or false"
+        ])
+    );
     assert_eq!(errors("producer.override.bad"), json!(["`producer.override.bad` is bad"]));
     assert_eq!(find("unknown"), json!(null));
     assert_eq!(infos["error_count"], 9);
-    assert_eq!(infos["configs"][0], json!({"definition":null,"value":{
+    assert_eq!(
+        infos["configs"][0],
+        json!({"definition":null,"value":{
         "name":"extra","value":null,"recommended_values":[],"errors":["Null value can not be supplied as the configuration value."],
-        "visible":true}}));
-    assert_eq!(infos["groups"], json!([
-        "Common","Transforms","Predicates","Error Handling","Topic Creation","Exactly Once Support","offsets.topic",
-        "Transforms: m","Transforms: m: Example","Example"]));
-    assert_eq!(find("tasks.max"), json!({"definition":{
+        "visible":true}})
+    );
+    assert_eq!(
+        infos["groups"],
+        json!([
+            "Common",
+            "Transforms",
+            "Predicates",
+            "Error Handling",
+            "Topic Creation",
+            "Exactly Once Support",
+            "offsets.topic",
+            "Transforms: m",
+            "Transforms: m: Example",
+            "Example"
+        ])
+    );
+    assert_eq!(
+        find("tasks.max"),
+        json!({"definition":{
         "name":"tasks.max","type":"INT","required":false,"default_value":"1","importance":"HIGH",
         "documentation":"Maximum number of tasks of this connector.","group":"Common","width":"SHORT","display_name":"Tasks max",
         "dependents":[],"order":4},
         "value":{"name":"tasks.max","value":"0","recommended_values":[],
-        "errors":["Invalid value 0 for configuration tasks.max: Value must be at least 1"],"visible":true}}));
+        "errors":["Invalid value 0 for configuration tasks.max: Value must be at least 1"],"visible":true}})
+    );
 }
 
 #[tokio::test]
@@ -161,13 +198,25 @@ async fn a_configuration_that_cannot_be_validated_is_refused() {
     let sink = "FileSink";
     for (plugin, body, status, part) in [
         ("FileSource", r#"{"secret":"x"}"#, 400, "Connector config {secret} contains no connector type"),
-        ("FileSink", r#"{"connector.class":"FileSource"}"#, 400,
-            "Included connector type FileSource does not match request type FileSink"),
-        ("Nothing", r#"{"connector.class":"Nothing"}"#, 400,
-            "Failed to find any class that implements Connector and which name matches Nothing, available connectors are: PluginDesc{"),
+        (
+            "FileSink",
+            r#"{"connector.class":"FileSource"}"#,
+            400,
+            "Included connector type FileSource does not match request type FileSink",
+        ),
+        (
+            "Nothing",
+            r#"{"connector.class":"Nothing"}"#,
+            400,
+            "Failed to find any class that implements Connector and which name matches Nothing, available connectors are: PluginDesc{",
+        ),
         ("Mask", r#"{"connector.class":"Mask"}"#, 400, "Failed to find any class that implements Connector"),
-        ("FileSource", r#"{"connector.class":"FileSource","file":"f","password":"pw1","test.validate":"crash"}"#, 500,
-            "crashed with [hidden]"),
+        (
+            "FileSource",
+            r#"{"connector.class":"FileSource","file":"f","password":"pw1","test.validate":"crash"}"#,
+            500,
+            "crashed with [hidden]",
+        ),
     ] {
         api.check(&validate(plugin), body, status, &format!("~{part}")).await;
     }
@@ -175,15 +224,28 @@ async fn a_configuration_that_cannot_be_validated_is_refused() {
         (r#""topics":"a","topics.regex":"b""#, 2, "topics and topics.regex are mutually exclusive options, but both are set."),
         (r#""file":"f""#, 2, "Must configure one of topics or topics.regex"),
         (r#""topics.regex":"a(""#, 1, "Invalid regex: a("),
-        (r#""topics":"a, dlq","errors.deadletterqueue.topic.name":"dlq""#, 1,
-            "The DLQ topic 'dlq' may not be included in the list of topics ('topics=[a, dlq]') consumed by the connector"),
-        (r#""topics.regex":"d.*","errors.deadletterqueue.topic.name":"dlq""#, 1,
-            "The DLQ topic 'dlq' may not be matched by the regex for the topics ('topics.regex=d.*') consumed by the connector"),
-        (r#""topics":"a","errors.tolerance":"some""#, 1,
-            "Invalid value some for configuration errors.tolerance: String must be one of: none, all"),
+        (
+            r#""topics":"a, dlq","errors.deadletterqueue.topic.name":"dlq""#,
+            1,
+            "The DLQ topic 'dlq' may not be included in the list of topics ('topics=[a, dlq]') consumed by the connector",
+        ),
+        (
+            r#""topics.regex":"d.*","errors.deadletterqueue.topic.name":"dlq""#,
+            1,
+            "The DLQ topic 'dlq' may not be matched by the regex for the topics ('topics.regex=d.*') consumed by the connector",
+        ),
+        (
+            r#""topics":"a","errors.tolerance":"some""#,
+            1,
+            "Invalid value some for configuration errors.tolerance: String must be one of: none, all",
+        ),
         (r#""topics":"a","value.converter":"Nothing""#, 1, "Class Nothing could not be found."),
         (r#""topics":"a","transforms":"t","transforms.t.type":"Nothing""#, 2, "Not a Transformation"),
-        (r#""topics":"a","transforms":"t""#, 2, "Missing required configuration \"transforms.t.type\" which has no default value."),
+        (
+            r#""topics":"a","transforms":"t""#,
+            2,
+            "Missing required configuration \"transforms.t.type\" which has no default value.",
+        ),
         (r#""topics":"a","predicates":"p","predicates.p.type":"Mask""#, 2, "Not a Predicate"),
         (r#""topics":"a","sandbox.files":"/etc""#, 1, "not granted"),
         (r#""topics":"a","connector.plugin.version":"2.0""#, 2, "no FileSink 2.0"),

@@ -39,9 +39,8 @@ async fn a_connector_is_paused_stopped_and_resumed() {
 async fn a_connector_starts_as_asked_for() {
     let api = Api::new().await;
     for (state, expect) in [("STOPPED", "STOPPED"), ("paused", "PAUSED")] {
-        let body = format!(
-            r#"{{"name":"{state}","config":{{"connector.class":"FileSource","file":"f"}},"initial_state":"{state}"}}"#
-        );
+        let body =
+            format!(r#"{{"name":"{state}","config":{{"connector.class":"FileSource","file":"f"}},"initial_state":"{state}"}}"#);
         assert_eq!(api.call("POST /connectors", &body).await.status, 201);
         api.until(state, expect).await;
     }
@@ -99,12 +98,19 @@ async fn a_plugin_that_hangs_holds_up_nobody_else() {
     let api = Api::new().await;
     api.create("hangs", r#","test.tasks":"hang""#).await;
     api.until("hangs", "RUNNING").await;
-    let validation = api.call("POST /connectors", r#"{"name":"v","config":{"connector.class":"FileSource","file":"f","test.validate":"hang"}}"#);
+    let validation = api
+        .call("POST /connectors", r#"{"name":"v","config":{"connector.class":"FileSource","file":"f","test.validate":"hang"}}"#);
     let mut validation = std::pin::pin!(validation);
     let others = async {
         api.create("a", "").await;
         api.until("a", "RUNNING RUNNING").await;
-        api.check("GET /health", "", 200, r#"{"status":"healthy","message":"Worker has completed startup and is ready to handle requests."}"#).await;
+        api.check(
+            "GET /health",
+            "",
+            200,
+            r#"{"status":"healthy","message":"Worker has completed startup and is ready to handle requests."}"#,
+        )
+        .await;
         api.check("PUT /connectors/hangs/stop", "", 204, "").await;
         api.until("hangs", "STOPPED").await;
         api.check("DELETE /connectors/hangs", "", 204, "").await;
@@ -166,9 +172,11 @@ async fn offsets_of_a_sink_are_those_of_its_group() {
     api.check("PATCH /connectors/s/offsets", partial, 400, "~must contain the keys 'kafka_topic' and 'kafka_partition'").await;
     api.check("DELETE /connectors/s/offsets", "", 200, "~have been reset").await;
     api.check("GET /connectors/s/offsets", "", 200, r#"{"offsets":[]}"#).await;
-    let busy = r#"{"name":"b","config":{"connector.class":"FileSink","topics":"t","test.group":"busy"},"initial_state":"STOPPED"}"#;
+    let busy =
+        r#"{"name":"b","config":{"connector.class":"FileSink","topics":"t","test.group":"busy"},"initial_state":"STOPPED"}"#;
     assert_eq!(api.call("POST /connectors", busy).await.status, 201);
-    api.check("PATCH /connectors/b/offsets", offsets, 500, "~Failed to alter consumer group offsets for connector b either").await;
+    api.check("PATCH /connectors/b/offsets", offsets, 500, "~Failed to alter consumer group offsets for connector b either")
+        .await;
 }
 
 #[tokio::test]
@@ -186,13 +194,22 @@ async fn topics_are_told_and_forgotten() {
 #[tokio::test]
 async fn a_sink_may_not_be_in_the_group_of_the_workers() {
     let api = Api::with(Settings { group_id: Some("connect-s".to_owned()), ..Settings::default() }).await;
-    let sink = |name: &str, more: &str| {
-        format!(r#"{{"name":"{name}","config":{{"connector.class":"FileSink","topics":"t"{more}}}}}"#)
-    };
-    api.check("POST /connectors", &sink("s", ""), 400,
-        "~Consumer group for sink connector named s conflicts with Connect worker group connect-s").await;
-    api.check("POST /connectors", &sink("t", r#","consumer.override.group.id":"connect-s""#), 400,
-        "~Consumer group connect-s conflicts with Connect worker group connect-s").await;
+    let sink =
+        |name: &str, more: &str| format!(r#"{{"name":"{name}","config":{{"connector.class":"FileSink","topics":"t"{more}}}}}"#);
+    api.check(
+        "POST /connectors",
+        &sink("s", ""),
+        400,
+        "~Consumer group for sink connector named s conflicts with Connect worker group connect-s",
+    )
+    .await;
+    api.check(
+        "POST /connectors",
+        &sink("t", r#","consumer.override.group.id":"connect-s""#),
+        400,
+        "~Consumer group connect-s conflicts with Connect worker group connect-s",
+    )
+    .await;
 }
 
 #[tokio::test]
