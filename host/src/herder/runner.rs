@@ -135,6 +135,7 @@ impl Runner {
     }
 
     async fn delete(&mut self) {
+        tracing::info!(connector = &*self.name, "The connector is deleted.");
         self.forget_plan();
         self.stop_tasks(|_, _| true).await;
         self.context.statuses.remove_connector(&self.name);
@@ -152,6 +153,7 @@ impl Runner {
     }
 
     async fn stop(&mut self) {
+        tracing::info!(connector = &*self.name, "The connector stops.");
         self.forget_plan();
         self.failed = None;
         let numbers: Vec<u32> = self.context.statuses.tasks(&self.name).into_iter().map(|(task, _)| task).collect();
@@ -164,8 +166,8 @@ impl Runner {
         self.answer_waiting(Ok(()));
     }
 
+    /// A call for task configurations under way goes on, so that it does not depend on the moment whether there are tasks.
     async fn pause(&mut self, desired: &Connector) {
-        self.call = None;
         self.next_call = None;
         self.answer_waiting(Ok(()));
         for task in self.tasks.values() {
@@ -197,7 +199,7 @@ impl Runner {
             true => self.align_tasks(desired).await,
             false => self.ask_for_tasks(),
         }
-        if self.next_call.is_none() {
+        if self.next_call.is_none() && self.call.is_none() {
             self.schedule_check();
         }
     }
@@ -211,6 +213,8 @@ impl Runner {
             Ok(plan) => {
                 let running = Running { version: plan.class.version.clone(), uses: plan.uses.clone() };
                 self.context.running.insert(Arc::clone(&self.name), running);
+                let (class, version) = (&plan.class.name, &plan.class.version);
+                tracing::info!(connector = &*self.name, class, version, "The connector starts.");
                 self.plan = Some(Arc::new(plan));
                 self.put_state(State::Running);
                 self.ask_for_tasks();
@@ -271,8 +275,10 @@ impl Runner {
                 self.has_tasks = true;
                 self.backoff = MIN_BACKOFF;
                 self.answer_waiting(Ok(()));
-                self.schedule_check();
                 if let Some(desired) = self.desired().filter(|desired| desired.config == plan.raw) {
+                    if desired.target == TargetState::Started {
+                        self.schedule_check();
+                    }
                     self.align_tasks(&desired).await;
                 }
             }
@@ -410,7 +416,12 @@ impl Runner {
         let raw = self.desired().map(|desired| Arc::clone(&desired.config)).unwrap_or_default();
         let plan = Plan::make(&self.name, &raw, &*self.context.classes, &*self.context.engine).await;
         match plan {
-            Ok(plan) => self.start_task(&Arc::new(plan), number, config).await,
+            Ok(plan) => {
+                if let Some(mut running) = self.context.running.get_mut(&self.name) {
+                    running.add(&plan.uses);
+                }
+                self.start_task(&Arc::new(plan), number, config).await
+            }
             Err(message) => {
                 let status = self.context.status(State::Failed, Some(message));
                 self.context.statuses.put_task_safe(&self.name, number, status);

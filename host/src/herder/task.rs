@@ -38,6 +38,7 @@ impl Task {
         }
         let running = match launch(context, plan, number, &config, paused).await {
             Ok(handle) => {
+                tracing::info!(connector = &*plan.name, task = number, "The task starts.");
                 let reporter = tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase()));
                 Some(Started { handle, reporter })
             }
@@ -107,8 +108,13 @@ async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases:
             TaskPhase::Running => statuses.put_task(&plan.name, number, context.status(State::Running, None)),
             TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(State::Paused, None)),
             TaskPhase::Failed(trace) => {
-                let status = context.status(State::Failed, Some(plan.secrets.hide(&trace)));
-                statuses.put_task_safe(&plan.name, number, status);
+                let trace = plan.secrets.hide(&trace);
+                tracing::error!(
+                    connector = &*plan.name,
+                    task = number,
+                    "The task failed and stays so until it is restarted: {trace}"
+                );
+                statuses.put_task_safe(&plan.name, number, context.status(State::Failed, Some(trace)));
             }
             TaskPhase::Stopped => {
                 statuses.put_task_safe(&plan.name, number, context.status(State::Unassigned, None));

@@ -1,8 +1,12 @@
 //! Checks a connector's configuration and answers as Kafka Connect does: the keys of the framework, the plugin's own keys, what
 //! the plugin's `validate` says, the keys of its converters, and overrides of Kafka client settings.
 
+use std::sync::Arc;
+
 use super::classes::{ClassKind, FoundClass};
-use super::config_def::{Checked, ConfigDef, ConfigValue, split_list};
+use super::config_def::{
+    Check, Checked, ConfigDef, ConfigKey, ConfigValue, Default, Importance, Type, Validator, Value, invalid_value, split_list,
+};
 use super::error::HerderError;
 use super::framework::Framework;
 use super::model::{ConfigInfo, ConfigInfos};
@@ -37,9 +41,11 @@ impl<'a> Validation<'a> {
             _ => framework.source(&config),
         };
         let mut values = def.validate(&config);
-        if class.kind == ClassKind::Sink {
-            check_topics(&config, &mut values);
+        match class.kind {
+            ClassKind::Sink => check_topics(&config, &mut values),
+            _ => check_topic_creation(&config, &mut values),
         }
+        check_predicates(&config, &mut values);
         for (name, value) in config.resolved {
             if value.is_none() {
                 value_of(&mut values, name).errors.push("Null value can not be supplied as the configuration value.".to_owned());
@@ -237,6 +243,69 @@ fn check_topics(config: &Checked<'_>, values: &mut Vec<ConfigValue>) {
                 "The DLQ topic '{dead_letters}' may not be matched by the regex for the topics ('topics.regex={pattern}') consumed by the connector"
             ),
         );
+    }
+}
+
+/// A transform's predicate must be one of `predicates`. (Kafka Connect finds out when the task starts.)
+fn check_predicates(config: &Checked<'_>, values: &mut Vec<ConfigValue>) {
+    let predicates = split_list(config.text("predicates").unwrap_or_default());
+    for alias in split_list(config.text("transforms").unwrap_or_default()) {
+        let key = format!("transforms.{alias}.predicate");
+        if let Some(predicate) = config.text(&key).map(str::trim)
+            && !predicates.iter().any(|known| known == predicate)
+        {
+            let errors = &mut value_of(values, &key).errors;
+            errors.push(invalid_value(&key, predicate, "No predicate of this alias is in `predicates`"));
+        }
+    }
+}
+
+/// Settings of topics that are created. (Kafka Connect finds out when the connector starts.)
+fn check_topic_creation(config: &Checked<'_>, values: &mut Vec<ConfigValue>) {
+    const PREFIX: &str = "topic.creation.";
+    const REPLICAS: &str = "Replication factor must be positive and not larger than the number of brokers in the Kafka cluster, \
+        or -1 to use the broker's default";
+    const PARTITIONS: &str = "Number of partitions must be positive, or -1 to use the broker's default";
+    if !config.resolved.iter().any(|(key, _)| key.starts_with(PREFIX)) {
+        return;
+    }
+    let mut groups = split_list(config.text("topic.creation.groups").unwrap_or_default());
+    groups.retain(|group| group != "default");
+    groups.insert(0, "default".to_owned());
+    for group in &groups {
+        for (setting, kind, reason) in [("replication.factor", Type::Short, REPLICAS), ("partitions", Type::Int, PARTITIONS)] {
+            let key = format!("{PREFIX}{group}.{setting}");
+            let given = if group == "default" { Default::Required } else { Default::Value(None) };
+            let rule: Check = Arc::new(move |key, value| match value {
+                Some(Value::Integer(number)) if *number == 0 || *number < -1 => {
+                    Err(invalid_value(key, &number.to_string(), reason))
+                }
+                _ => Ok(()),
+            });
+            let defined = ConfigKey::new(&key, kind, given, Importance::Low, "").validator(Validator::Check(rule));
+            add_errors(config, values, defined);
+        }
+        for setting in ["include", "exclude"] {
+            let rule: Check = Arc::new(|key, value| match value {
+                Some(Value::List(patterns)) => match patterns.iter().find(|pattern| regex::Regex::new(pattern).is_err()) {
+                    Some(pattern) => Err(invalid_value(key, pattern, "Syntax error(s) in regular expression")),
+                    None => Ok(()),
+                },
+                _ => Ok(()),
+            });
+            let key = format!("{PREFIX}{group}.{setting}");
+            let defined = ConfigKey::new(&key, Type::List, Default::Value(None), Importance::Low, "");
+            add_errors(config, values, defined.validator(Validator::Check(rule)));
+        }
+    }
+}
+
+/// Checks a key that the answer lists only if it is wrong.
+fn add_errors(config: &Checked<'_>, values: &mut Vec<ConfigValue>, key: ConfigKey) {
+    let name = key.name.clone();
+    let checked = ConfigDef { keys: vec![key] }.validate(config);
+    for message in checked.into_iter().flat_map(|value| value.errors) {
+        value_of(values, &name).errors.push(message);
     }
 }
 

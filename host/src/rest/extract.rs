@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -37,12 +38,34 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> ApiResult<T> {
 
 /// Reads a body of at most `limit` bytes.
 pub async fn read_body(body: Body, limit: usize) -> ApiResult<Bytes> {
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        match std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit")) {
-            true => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The request body is larger than {limit} bytes")),
-            false => ApiError::bad_request(format!("The request body could not be read: {error}")),
+    let broken = |error| ApiError::bad_request(format!("The request body could not be read: {error}"));
+    collect(body.into_data_stream().map_err(broken), limit, "request body").await
+}
+
+/// Collects at most `limit` bytes. What comes beyond is read and thrown away, up to as much again: a client that is still sending
+/// would not see the answer.
+pub async fn collect(chunks: impl Stream<Item = ApiResult<Bytes>>, limit: usize, what: &str) -> ApiResult<Bytes> {
+    let mut chunks = std::pin::pin!(chunks);
+    let mut bytes = BytesMut::new();
+    let mut received = 0_usize;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        received = received.saturating_add(chunk.len());
+        match received <= limit {
+            true => bytes.extend_from_slice(&chunk),
+            false => bytes = BytesMut::new(),
         }
-    })
+        if received > limit.saturating_mul(2) {
+            break;
+        }
+    }
+    match received <= limit {
+        true => Ok(bytes.freeze()),
+        false => Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("The {what} is larger than {limit} bytes, the most that this worker takes"),
+        )),
+    }
 }
 
 /// A flat JSON object of strings in its own order. Numbers and booleans become strings as they were written, null stays.

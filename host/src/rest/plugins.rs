@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, TryStreamExt};
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use serde::Serialize;
 
 use super::connectors::CreateConnector;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Name, parse};
+use super::extract::{Name, collect, parse, read_body};
 use super::{MAX_JSON_BODY_BYTES, media};
 use crate::herder::Herder;
 use crate::herder::model::{ConnectorInfo, PluginVersion, PluginVersions};
@@ -56,7 +55,7 @@ pub(super) async fn upload(State(herder): State<Arc<Herder>>, request: Request) 
                 Multipart::from_request(request, &herder).await.map_err(|error| ApiError::bad_request(error.body_text()))?;
             read_parts(parts, limit).await?
         }
-        _ => (read_component(request.into_body(), limit).await?, None),
+        _ => (read_body(request.into_body(), limit).await?, None),
     };
     let (is_new, plugin) = herder.upload_plugin(component).await?;
     let connector = match connector {
@@ -71,11 +70,6 @@ pub(super) async fn upload(State(herder): State<Arc<Herder>>, request: Request) 
         false => StatusCode::OK,
     };
     Ok((status, Json(Uploaded { plugin, connector })).into_response())
-}
-
-async fn read_component(body: Body, limit: usize) -> ApiResult<Bytes> {
-    let chunks = body.into_data_stream().map_err(|error| ApiError::bad_request(format!("The upload broke off: {error}")));
-    collect(chunks, limit, "component").await
 }
 
 /// Reads the parts `plugin` (the component) and, if there, `config` (as in `POST /connectors`), in any order.
@@ -105,21 +99,4 @@ async fn read_parts(mut parts: Multipart, limit: usize) -> ApiResult<(Bytes, Opt
 
 fn chunks(part: Field<'_>) -> impl Stream<Item = ApiResult<Bytes>> + '_ {
     part.map_err(|error| ApiError::bad_request(error.body_text()))
-}
-
-/// Collects at most `limit` bytes.
-async fn collect(chunks: impl Stream<Item = ApiResult<Bytes>>, limit: usize, what: &str) -> ApiResult<Bytes> {
-    let mut chunks = std::pin::pin!(chunks);
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        if bytes.len() + chunk.len() > limit {
-            return Err(ApiError::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("The {what} is larger than {limit} bytes, the most that this worker takes"),
-            ));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.freeze())
 }

@@ -247,6 +247,11 @@ async fn a_configuration_that_cannot_be_validated_is_refused() {
             "Missing required configuration \"transforms.t.type\" which has no default value.",
         ),
         (r#""topics":"a","predicates":"p","predicates.p.type":"Mask""#, 2, "Not a Predicate"),
+        (
+            r#""topics":"a","transforms":"t","transforms.t.type":"Mask","transforms.t.fields":"f","transforms.t.predicate":"p""#,
+            1,
+            "Invalid value p for configuration transforms.t.predicate: No predicate of this alias",
+        ),
         (r#""topics":"a","sandbox.files":"/etc""#, 1, "not granted"),
         (r#""topics":"a","connector.plugin.version":"2.0""#, 2, "no FileSink 2.0"),
     ];
@@ -255,6 +260,41 @@ async fn a_configuration_that_cannot_be_validated_is_refused() {
         let infos = api.call(&validate(sink), &body).await;
         assert_eq!(infos.json()["error_count"], count, "{keys}: {}", infos.body);
         assert!(infos.body.contains(&part.replace('"', "\\\"")), "{keys}: {}", infos.body);
+    }
+}
+
+#[tokio::test]
+async fn settings_of_topics_that_are_created_are_checked() {
+    let api = Api::new().await;
+    for (keys, errors) in [
+        (
+            r#""topic.creation.groups":"a""#,
+            json!([
+                "Missing required configuration \"topic.creation.default.replication.factor\" which has no default value.",
+                "Missing required configuration \"topic.creation.default.partitions\" which has no default value."
+            ]),
+        ),
+        (
+            r#""topic.creation.default.replication.factor":"0","topic.creation.default.partitions":"-1","topic.creation.groups":"g",
+            "topic.creation.g.include":"a.*,(","topic.creation.g.partitions":"x""#,
+            json!([
+                "Invalid value 0 for configuration topic.creation.default.replication.factor: Replication factor must be positive and not \
+             larger than the number of brokers in the Kafka cluster, or -1 to use the broker's default",
+                "Invalid value x for configuration topic.creation.g.partitions: Not a number of type INT",
+                "Invalid value ( for configuration topic.creation.g.include: Syntax error(s) in regular expression"
+            ]),
+        ),
+        (r#""topic.creation.default.replication.factor":"-1","topic.creation.default.partitions":"3""#, json!([])),
+    ] {
+        let body = format!(r#"{{"name":"s","connector.class":"FileSource","file":"f",{keys}}}"#);
+        let infos = api.call("PUT /connector-plugins/FileSource/config/validate", &body).await.json();
+        let found: Vec<_> = infos["configs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|config| config["value"]["errors"].as_array().unwrap().clone())
+            .collect();
+        assert_eq!(json!(found), errors, "{keys}");
     }
 }
 

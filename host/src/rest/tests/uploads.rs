@@ -38,7 +38,8 @@ async fn what_is_no_plugin_is_refused() {
         assert!(answer.message().contains(part), "{}", answer.body);
     }
     let form = "multipart/form-data; boundary=B";
-    let parts: [(&[(&str, &[u8])], u16, &str); 6] = [
+    type Parts<'p> = &'p [(&'p str, &'p [u8])];
+    let cases: [(Parts<'_>, u16, &str); 6] = [
         (&[("plugin", b"hello")], 422, "not a component"),
         (&[("config", b"{}")], 400, "no part 'plugin'"),
         (&[("config", b"{"), ("plugin", b"hello")], 400, "not as expected"),
@@ -46,7 +47,7 @@ async fn what_is_no_plugin_is_refused() {
         (&[("plugin", &[0; 1001])], 413, "larger than 1000 bytes"),
         (&[], 400, "no part 'plugin'"),
     ];
-    for (parts, status, part) in parts {
+    for (parts, status, part) in cases {
         let answer = upload(&api, form, multipart(parts)).await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
         assert!(answer.message().contains(part), "{}", answer.body);
