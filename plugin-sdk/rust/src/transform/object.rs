@@ -63,9 +63,14 @@ pub enum JsonKind {
 
 /// A piece of JSON text, borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Json<'a>(pub(super) &'a [u8]);
+pub struct Json<'a>(&'a [u8]);
 
 impl<'a> Json<'a> {
+    /// A text that is one JSON value.
+    pub fn new(text: &'a [u8]) -> Self {
+        Self(text.trim_ascii())
+    }
+
     /// The text.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.0
@@ -119,13 +124,13 @@ impl Object<'_> {
 
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
-        self.members.iter().map(|member| (self.text(member.name), Json(member.value.of(self.data, self.scratch))))
+        self.members.iter().map(|member| (self.text(member.name), Json::new(member.value.of(self.data, self.scratch))))
     }
 
     /// The value of a member.
     pub fn get(&self, name: &str) -> Option<Json<'_>> {
         let member = self.members.get(self.position(name)?)?;
-        Some(Json(member.value.of(self.data, self.scratch)))
+        Some(Json::new(member.value.of(self.data, self.scratch)))
     }
 
     /// Sets a member to a piece of JSON text: in its place if it is there, else as the last one.
