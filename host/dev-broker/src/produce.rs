@@ -32,12 +32,22 @@ pub(crate) fn produce(broker: &Broker, request: ProduceRequest) -> ProduceRespon
     if !matches!(request.acks, -1..=1) {
         return respond(&request, |_, _| Err((ResponseError::InvalidRequiredAcks, "acks must be 0, 1 or all")));
     }
-    // Checksums are computed before the lock is taken.
+    // Checksums are computed, and compacted records looked at, without holding the lock.
+    let compacted: Vec<_> = {
+        let state = broker.lock();
+        let topics = request.topic_data.iter().map(|topic| state.topics.get(topic.name.as_str()));
+        topics.map(|topic| topic.is_some_and(|topic| topic.configs.compact)).collect()
+    };
     let mut sent: HashMap<(usize, usize), Sent> = HashMap::new();
-    for (t, topic) in request.topic_data.iter().enumerate() {
+    for ((t, topic), compacted) in request.topic_data.iter().enumerate().zip(compacted) {
         for (p, partition) in topic.partition_data.iter().enumerate() {
             let records = partition.records.clone().unwrap_or_default();
-            let checked = check_produced(&records);
+            let checked = check_produced(&records).and_then(|header| {
+                if compacted {
+                    check_keys(&records)?;
+                }
+                Ok(header)
+            });
             sent.insert((t, p), (records, checked));
         }
     }
@@ -108,9 +118,6 @@ impl Appends {
         if records.len() > topic.configs.max_message_bytes {
             let message = "the batch is larger than max.message.bytes of the topic";
             return Err((ResponseError::MessageTooLarge, message));
-        }
-        if topic.configs.compact {
-            check_keys(records)?;
         }
         if header.is_transactional() {
             let id = transactional_id.ok_or((ResponseError::InvalidRecord, "a transactional id is missing"))?;

@@ -70,7 +70,7 @@ fn everything_survives_a_kill() {
     let process = Process::start(dir.path(), "0");
     let bootstrap = &process.bootstrap;
     let id = cluster_id(bootstrap);
-    let name = topic(bootstrap, 2, &[("max.message.bytes", "2000")]);
+    let name = topic(bootstrap, 2, &[("max.message.bytes", "100000")]);
     let gone = topic(bootstrap, 1, &[]);
     put_numbers(bootstrap, &name, 0, 0..1000);
     let deleted = block_on(admin(bootstrap).delete_topics(&[&gone], &admin_options())).unwrap();
@@ -96,7 +96,7 @@ fn everything_survives_a_kill() {
     assert_eq!(committed(&reader, &name, 0), (Offset::Offset(77), "kept".to_owned()));
     let metadata = reader.fetch_metadata(None, PATIENCE).unwrap();
     assert!(metadata.topics().iter().all(|t| t.name() != gone));
-    let large = "x".repeat(3000);
+    let large = "x".repeat(200_000);
     assert!(put(bootstrap, &name, 0, &[(None, Some(&large))])[0].is_err(), "the config is still there");
     let next = crate::common::producer(bootstrap, &[("transactional.id", "txn")]);
     next.init_transactions(PATIENCE).unwrap();
@@ -138,6 +138,7 @@ fn producers_live_through_kills() {
             let settings = [
                 ("enable.idempotence", "true"),
                 ("message.timeout.ms", "60000"),
+                ("reconnect.backoff.ms", "10"),
                 ("reconnect.backoff.max.ms", "50"),
                 ("queue.buffering.max.messages", "5000"),
             ];

@@ -87,14 +87,48 @@ pub struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
-    /// The string that is meant; `None` if an escape names half a character.
-    pub fn unescape(self) -> Option<Cow<'a, str>> {
-        if self.escaped {
-            serde_json::from_str(&format!("\"{}\"", self.text)).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(self.text))
+    /// The string that is meant. An escape that names half a character is replaced by U+FFFD: Java keeps halves, UTF-8 cannot.
+    pub fn unescape(self) -> Cow<'a, str> {
+        if !self.escaped {
+            return Cow::Borrowed(self.text);
         }
+        let mut text = String::with_capacity(self.text.len());
+        let mut units = Vec::new();
+        let mut rest = self.text;
+        while let Some(at) = rest.find('\\') {
+            let (plain, escape) = rest.split_at(at);
+            if !plain.is_empty() {
+                push_units(&mut units, &mut text);
+                text.push_str(plain);
+            }
+            let (unit, length) = unescape(escape.as_bytes());
+            units.push(unit);
+            rest = escape.get(length..).unwrap_or_default();
+        }
+        push_units(&mut units, &mut text);
+        Cow::Owned(text + rest)
     }
+}
+
+/// The UTF-16 unit that an escape names, and the escape's length. The text was checked by [`Cursor::string`].
+fn unescape(escape: &[u8]) -> (u16, usize) {
+    match escape {
+        [_, b'u', digits @ ..] => {
+            let digits = digits.get(..4).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default();
+            (u16::from_str_radix(digits, 16).unwrap_or_default(), 6)
+        }
+        [_, b'b', ..] => (0x08, 2),
+        [_, b'f', ..] => (0x0c, 2),
+        [_, b'n', ..] => (u16::from(b'\n'), 2),
+        [_, b'r', ..] => (u16::from(b'\r'), 2),
+        [_, b't', ..] => (u16::from(b'\t'), 2),
+        [_, itself, ..] => (u16::from(*itself), 2),
+        _ => (0, escape.len()),
+    }
+}
+
+fn push_units(units: &mut Vec<u16>, text: &mut String) {
+    text.extend(char::decode_utf16(units.drain(..)).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
 }
 
 impl<'a> Cursor<'a> {
@@ -260,12 +294,12 @@ impl<'a> Cursor<'a> {
     fn node(&mut self, depth: usize) -> Option<Node<'a>> {
         self.skip_space();
         match self.peek()? {
-            b'"' => self.string()?.unescape().map(Node::String),
+            b'"' => self.string().map(|string| Node::String(string.unescape())),
             b'{' => {
                 let mut members = IndexMap::new();
                 self.members(depth, |cursor, name, depth| {
                     let node = cursor.node(depth)?;
-                    members.insert(name.unescape()?, node);
+                    members.insert(name.unescape(), node);
                     Some(())
                 })?;
                 Some(Node::Object(members))
@@ -431,6 +465,18 @@ mod tests {
         check("\u{8}\u{c}\n\r\t\u{1}\u{1f}\u{7f}", "\"\\b\\f\\n\\r\\t\\u0001\\u001F\u{7f}\"");
         check("é漢", "\"é漢\"");
         check("a😀b", "\"a\\uD83D\\uDE00b\"");
+    }
+
+    #[test]
+    fn strings_are_unescaped() {
+        for (text, expect) in [
+            (r#""plain""#, "plain"),
+            (r#""a\"\\\/\b\f\n\r\tz""#, "a\"\\/\u{8}\u{c}\n\r\tz"),
+            (r#""\u00e9x\uD83D\uDE00""#, "éx😀"),
+            (r#""\uD83Dx\uDE00\n\uD83D""#, "\u{fffd}x\u{fffd}\n\u{fffd}"),
+        ] {
+            assert_eq!(Node::parse(text), Some(Node::String(expect.into())));
+        }
     }
 
     #[test]

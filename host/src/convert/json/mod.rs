@@ -315,8 +315,16 @@ impl Converter for JsonConverter {
     }
 }
 
+/// The text of a record, as far as it is UTF-8: the first value counts, whatever stands behind it. Where a number or literal ends, bytes
+/// that are no UTF-8 make it malformed.
 fn topic_text(bytes: &[u8]) -> Result<&str, ConvertError> {
-    std::str::from_utf8(bytes).map_err(|cause| malformed().caused_by(cause))
+    let error = match std::str::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let text = bytes.get(..error.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or_default();
+    let has_an_end = text.trim_ascii_start().starts_with(['{', '[', '"']);
+    if has_an_end { Ok(text) } else { Err(malformed().caused_by(error)) }
 }
 
 fn malformed() -> ConvertError {

@@ -1,0 +1,85 @@
+//! What librdkafka tells its clients besides records: logs, errors, tokens. Runs inside `poll`, on the caller's thread.
+
+use std::error::Error;
+use std::time::SystemTime;
+
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::ClientSettings;
+use super::login::Login;
+
+/// The part that all clients share.
+pub(super) struct Shared {
+    client: String,
+    login: Login,
+}
+
+impl Shared {
+    pub(super) fn new(settings: &ClientSettings) -> Self {
+        Shared { client: settings.get("client.id").unwrap_or_default().to_owned(), login: settings.login().clone() }
+    }
+
+    pub(super) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let client = self.client.as_str();
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::error!(target: "librdkafka", client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", client, facility, "{message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", client, facility, "{message}")
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", client, facility, "{message}"),
+        }
+    }
+
+    pub(super) fn error(&self, error: &KafkaError, reason: &str) {
+        let client = self.client.as_str();
+        match error.rdkafka_error_code() {
+            // The client reconnects by itself; what lasts shows in the task's state.
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
+                tracing::warn!(target: "librdkafka", client, "{reason}");
+            }
+            _ => tracing::error!(target: "librdkafka", client, "{error}: {reason}"),
+        }
+    }
+
+    pub(super) fn token(&self) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.token(SystemTime::now()).map_err(Into::into)
+    }
+}
+
+/// Implements rdkafka's `ClientContext` for a struct with a field `shared`; `$self.noted()` runs after each event, because
+/// rdkafka's `poll` does not tell a served event from an empty queue.
+macro_rules! client_context {
+    ($context:ty) => {
+        impl rdkafka::client::ClientContext for $context {
+            const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+            fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+                self.noted();
+                self.shared.log(level, facility, message);
+            }
+
+            fn stats_raw(&self, _statistics: &[u8]) {
+                self.noted();
+            }
+
+            fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+                self.noted();
+                self.shared.error(&error, reason);
+            }
+
+            fn generate_oauth_token(
+                &self,
+                _config: Option<&str>,
+            ) -> Result<rdkafka::client::OAuthToken, Box<dyn std::error::Error>> {
+                self.noted();
+                self.shared.token()
+            }
+        }
+    };
+}
+pub(super) use client_context;

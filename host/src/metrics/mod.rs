@@ -1,0 +1,5 @@
+//! What is counted: [`TaskCounters`] of each task.
+
+mod task;
+
+pub use task::TaskCounters;

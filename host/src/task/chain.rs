@@ -1,0 +1,122 @@
+//! Transform chains: neighbouring steps of one component run in one call.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Chain;
+use crate::record::{Batch, RecordRef};
+use crate::sandbox::{CallError, Component, Config, Failure, Guard, InstanceEnv, Step, Transformed, Usage};
+
+/// A predicate of a connector's configuration, found in the catalogue.
+#[derive(Clone)]
+pub struct PredicateStep {
+    /// Its name in `predicates`.
+    pub alias: String,
+    /// Its class.
+    pub class: String,
+    /// The component that has the class.
+    pub component: Arc<Component>,
+    /// Its own keys, without their prefix.
+    pub config: Config,
+}
+
+/// A transform of a connector's configuration, found in the catalogue.
+#[derive(Clone)]
+pub struct TransformStep {
+    /// Its name in `transforms`.
+    pub alias: String,
+    /// Its class.
+    pub class: String,
+    /// The component that has the class.
+    pub component: Arc<Component>,
+    /// Its own keys, without their prefix and without `predicate` and `negate`.
+    pub config: Config,
+    /// The predicate that guards it.
+    pub predicate: Option<PredicateStep>,
+    /// Whether it takes the records for which its predicate is false.
+    pub negate: bool,
+}
+
+/// Steps that run in one call.
+pub struct ChainSpec {
+    /// The component of all steps.
+    pub component: Arc<Component>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The predicates of the same component that guard them.
+    pub predicates: Vec<Guard>,
+    /// A predicate of another component that guards them all: the component, and the predicate as a filtering step.
+    pub when: Option<(Arc<Component>, Step)>,
+    /// Grants, limits, schemas.
+    pub env: InstanceEnv,
+}
+
+/// Starts a chain's instances, once.
+#[async_trait]
+pub trait StartChain: Send {
+    /// Starts them.
+    async fn start(self: Box<Self>) -> Result<Link, CallError>;
+}
+
+#[async_trait]
+impl StartChain for ChainSpec {
+    async fn start(self: Box<Self>) -> Result<Link, CallError> {
+        let when: Option<Box<dyn Chain>> = match self.when {
+            None => None,
+            Some((component, step)) => Some(Box::new(component.start_chain(vec![step], Vec::new(), self.env.clone()).await?)),
+        };
+        let chain = Box::new(self.component.start_chain(self.steps, self.predicates, self.env).await?);
+        Ok(Link { chain, when })
+    }
+}
+
+/// Groups a connector's transforms, in their order, into as few calls as possible: steps of one component that stand next to
+/// each other run together, unless one is guarded by a predicate of another component.
+pub fn group_steps(steps: Vec<TransformStep>, env: &InstanceEnv) -> Vec<Box<dyn StartChain>> {
+    let mut groups: Vec<ChainSpec> = Vec::new();
+    for step in steps {
+        let (guard, when) = match step.predicate {
+            Some(predicate) if Arc::ptr_eq(&predicate.component, &step.component) => {
+                (Some(Guard { class: predicate.class, alias: predicate.alias, config: predicate.config }), None)
+            }
+            Some(predicate) => {
+                let filter = Step {
+                    class: predicate.class,
+                    alias: predicate.alias,
+                    config: predicate.config,
+                    predicate: None,
+                    negate: step.negate,
+                };
+                (None, Some((predicate.component, filter)))
+            }
+            None => (None, None),
+        };
+        let negate = step.negate && when.is_none();
+        let mut step_of = |group: &mut ChainSpec, class, alias, config| {
+            let predicate = guard.clone().map(|guard| place_of(&mut group.predicates, guard));
+            group.steps.push(Step { class, alias, config, predicate, negate });
+        };
+        match groups.last_mut() {
+            Some(last) if when.is_none() && last.when.is_none() && Arc::ptr_eq(&last.component, &step.component) => {
+                step_of(last, step.class, step.alias, step.config);
+            }
+            _ => {
+                let (steps, predicates) = (Vec::new(), Vec::new());
+                let mut group = ChainSpec { component: step.component, steps, predicates, when, env: env.clone() };
+                step_of(&mut group, step.class, step.alias, step.config);
+                groups.push(group);
+            }
+        }
+    }
+    groups.into_iter().map(|group| Box::new(group) as Box<dyn StartChain>).collect()
+}
+
+/// The guard's place in a list that holds each alias once.
+fn place_of(guards: &mut Vec<Guard>, guard: Guard) -> u32 {
+    let place = guards.iter().position(|known| known.alias == guard.alias).unwrap_or(guards.len());
+    if place == guards.len() {
+        guards.push(guard);
+    }
+    place as u32
+}

@@ -1,0 +1,17 @@
+//! Tasks: the source loop and the sink loop, transform chains, errors, commits. The promises that they keep are written down in
+//! `docs/delivery.md`.
+//!
+//! A task is one tokio task. [`spawn_source`] and [`spawn_sink`] start one from a spec; the [`TaskHandle`] pauses, resumes and
+//! stops it, and tells its live [`TaskState`]. Nothing restarts a failed task but its owner, with a new spec.
+
+mod chain;
+mod handle;
+mod plugin;
+mod policy;
+mod spec;
+
+pub use chain::{ChainSpec, PredicateStep, StartChain, TransformStep, group_steps};
+pub use handle::{Target, TaskHandle, TaskId, TaskState};
+pub use plugin::{Chain, PluginSpec, SinkPlugin, SourcePlugin, StartSink, StartSource};
+pub use policy::{DeadLetterSpec, ErrorPolicy, PolicyError, Tolerance};
+pub use spec::{Checkpoints, CommitTiming, SinkSpec, SourceSpec, TaskContext, TopicTracker, spawn_sink, spawn_source};
