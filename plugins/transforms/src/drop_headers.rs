@@ -1,6 +1,6 @@
 //! DropHeaders: takes headers out.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use hawser_plugin::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::side::one_sided;
 /// Takes headers out.
 #[derive(Debug)]
 pub struct DropHeaders {
-    names: HashSet<String>,
+    names: BTreeSet<String>,
 }
 
 impl Class for DropHeaders {

@@ -1,7 +1,7 @@
 //! MaskField: puts something harmless in the place of fields.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use base64::Engine;
@@ -21,7 +21,7 @@ const MAX_DIGITS: usize = 38;
 /// Masks fields.
 #[derive(Debug)]
 pub struct MaskField<S> {
-    fields: HashSet<String>,
+    fields: BTreeSet<String>,
     replacement: Option<String>,
     replace_null: bool,
     schemas: SchemaCache<Vec<(String, String)>>,
