@@ -86,7 +86,7 @@ broker_libs() {
     machine_libs || maven_libs broker org.apache.kafka:kafka_2.13
 }
 
-docker_runs() { command -v docker >/dev/null && timeout 20 docker info >/dev/null 2>&1; }
+docker_runs() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
 # ---- a broker in a folder: DIR/port, DIR/kafka.pid or DIR/container, DIR/data, DIR/kafka.log
 
@@ -304,7 +304,7 @@ status() {
 classpath() {
     local libs
     libs=$(maven_libs connect org.apache.kafka:connect-{api,json,transforms,file,runtime}) || exit 1
-    find "$libs" -name '*.jar' | sort | paste -sd:
+    find "$libs" -name '*.jar' | sort | paste -sd: -
 }
 
 [ $# -ge 1 ] || usage

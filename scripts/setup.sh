@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to what building and testing need: installs it by apt where that is possible, else names the line to type.
 #
-#   setup.sh build   Rust, a C and C++ compiler, make, pkg-config, OpenSSL and zlib headers, Python 3
+#   setup.sh build   Rust, a C and C++ compiler, make, pkg-config, OpenSSL and zlib headers, Python 3, ps, curl
 #   setup.sh test    these, and Java and Maven for a real Kafka (without them the tests that need one are left out)
 set -euo pipefail
 
@@ -23,6 +23,8 @@ have pkg-config || need pkg-config
 have_library openssl || need libssl-dev
 have_library zlib || need zlib1g-dev
 have python3 || need python3
+have ps || need procps
+have curl || need curl
 optional=()
 if [ "$what" = test ]; then
     have java || optional+=(default-jre-headless)
@@ -31,13 +33,14 @@ fi
 
 install() {
     say "installing by apt: $*"
-    apt-get -qq update >&2 || say "apt-get update failed: going on with the lists that are there"
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" </dev/null >&2
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
 }
 
 if [ $((${#missing[@]} + ${#optional[@]})) -gt 0 ]; then
     if have apt-get && [ "$(id -u)" = 0 ]; then
-        install "${missing[@]}" "${optional[@]}"
+        apt-get -qq update >&2 || say "apt-get update failed: going on with the lists that are there"
+        [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+        [ ${#optional[@]} -eq 0 ] || install "${optional[@]}" || say "could not install ${optional[*]}: tests against Apache Kafka need them"
     else
         if have apt-get; then line="sudo apt-get install"; else line="install what your system calls these packages of Debian:"; fi
         [ ${#optional[@]} -eq 0 ] || say "for tests against Apache Kafka: $line ${optional[*]}"

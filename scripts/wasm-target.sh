@@ -27,7 +27,9 @@ installed() {
 from_rustup() {
     command -v rustup >/dev/null || return 1
     say "rustup target add $TARGET (waits at most $RUSTUP_SECONDS s)"
-    RUSTUP_MAX_RETRIES=1 timeout "$RUSTUP_SECONDS" rustup target add "$TARGET" >&2 && installed
+    local limit=()
+    ! command -v timeout >/dev/null || limit=(timeout "$RUSTUP_SECONDS")   # macOS has none
+    RUSTUP_MAX_RETRIES=1 ${limit[@]+"${limit[@]}"} rustup target add "$TARGET" >&2 && installed
 }
 
 # apt-get with sources, lists and cache of its own under $work/apt.
@@ -107,7 +109,7 @@ if installed; then
 fi
 
 exec 9>"${TMPDIR:-/tmp}/hawser-wasm-target.lock"
-flock 9   # two at once would mix their libraries
+! command -v flock >/dev/null || flock 9   # two at once would mix their libraries
 link_made=
 work=$(mktemp -d)
 trap 'rm -rf "$work"; if [ -n "$link_made" ]; then rm -f "$link_made"; fi' EXIT

@@ -146,12 +146,8 @@ impl Catalogue {
         let opened = spawn_blocking(move || Storage::open(&dir)).await.unwrap_or_else(|error| Err(io::Error::other(error)));
         let (storage, entries) = opened.map_err(|source| PluginError { path, source })?;
         let storage = Arc::new(storage);
-        let loaded: Vec<_> = stream::iter(entries)
-            .map(|entry| load(&sandbox, &storage, entry))
-            .buffered(LOADERS)
-            .filter_map(async |loaded| loaded.inspect_err(report).ok())
-            .collect()
-            .await;
+        let loaded: Vec<_> = stream::iter(entries).map(|entry| load(&sandbox, &storage, entry)).buffered(LOADERS).collect().await;
+        let loaded = loaded.into_iter().filter_map(|loaded| loaded.inspect_err(report).ok()).collect();
         let index = ArcSwap::from_pointee(Index::new(loaded));
         Ok(Catalogue { sandbox, storage, limits, index, writer: Arc::default() })
     }

@@ -9,6 +9,9 @@ mod index;
 mod storage;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use catalogue::{Catalogue, CatalogueLimits, DeleteError, Plugin, PluginError, UploadError, Uploaded};
 pub use index::{ResolveError, ResolvedClass};
 pub use version::{InvalidRange, VersionRange};

@@ -14,6 +14,8 @@ use super::log::PluginLog;
 
 /// Connections that one instance may hold at a time.
 const MAX_CONNECTIONS: usize = 64;
+/// Bytes of a request's body that wait in memory; one instance may hold as many bodies as handles.
+const BODY_CHUNK_BYTES: usize = 64 << 10;
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
@@ -54,6 +56,10 @@ impl Gate {
 }
 
 impl WasiHttpHooks for Gate {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+
     fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Io) -> Sent {
         if let Err(refused) = self.check(request.uri()) {
             return Box::new(async move { Err(refused) });

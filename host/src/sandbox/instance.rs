@@ -17,8 +17,8 @@ use super::{Call, CallError, Exceeded, InstanceEnv, InstanceLimits, OffsetReader
 const MAX_MESSAGE_BYTES: usize = 8 << 10;
 /// How the engine says that a guest handed over more than its hostcall fuel; the error's type is private.
 const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
-/// The same for handles.
-const HANDLES: &str = "handle";
+/// How it says that a guest holds more than its handles.
+const HANDLES: &str = "store handle limit exceeded";
 
 /// A store that is fit for calls. [`Live::run`] takes it and gives it back only after a call that ended well, so that nothing
 /// can call into a store after a trap, a missed deadline or a cancelled call.
@@ -64,6 +64,7 @@ impl Live {
     ) -> Result<(Box<Self>, T), CallError> {
         self.calls += 1;
         self.store.set_epoch_deadline(1);
+        self.store.data_mut().begin_call();
         let Live { store, limits, cpu, .. } = &mut *self;
         match watch(call, limits, cpu, work(store)).await? {
             Ok(answer) => Ok((self, answer)),

@@ -16,7 +16,9 @@ use super::requests::Collector;
 use super::{CallError, Grants, InstanceEnv, OffsetReader};
 
 /// Streams, files and requests that one instance may hold at a time.
-pub(super) const MAX_HANDLES: usize = 4096;
+pub(super) const MAX_HANDLES: usize = 2048;
+/// Bytes of the headers of one HTTP request or response, as they are held in memory.
+const MAX_HEADER_BYTES: usize = 32 << 10;
 /// Random bytes that one call may ask for.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
@@ -47,9 +49,11 @@ impl HostState {
         let log = Arc::new(PluginLog::new(env.connector.clone(), env.task, &env.limits));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_HEADER_BYTES);
         Ok(HostState {
             wasi: wasi(&env.grants, &log)?,
-            http: WasiHttpCtx::new(),
+            http,
             table,
             gate: Gate::new(env.grants.http.clone(), log.clone()),
             limiter: Limiter::new(&env.limits),
@@ -61,6 +65,13 @@ impl HostState {
             failure: None,
             _room: room,
         })
+    }
+
+    /// Forgets what was refused and said in earlier calls, so that it does not explain a crash that it has nothing to do with.
+    pub(super) fn begin_call(&mut self) {
+        self.gate.take_refused();
+        self.limiter.take_refused();
+        self.log.forget_last_words();
     }
 
     /// Remembers that the host, not the guest, is why the call fails.

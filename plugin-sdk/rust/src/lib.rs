@@ -159,8 +159,9 @@ pub mod prelude {
     pub use crate::config::{Config, ConfigDef, Importance, Problem, TaskConfig};
     pub use crate::errors::{Error, Result};
     pub use crate::record::{Batch, NewRecord, Payload, RecordView, SchemaId};
+    pub use crate::schema::{Schema, SchemaCache};
     pub use crate::sink::{Failures, Sink, SinkContext, TopicOffset, TopicPartition};
     pub use crate::source::{Checkpoint, Source, SourceBatch, SourceContext};
-    pub use crate::transform::{Predicate, Record, RecordError, Side, Transform, Verdict};
+    pub use crate::transform::{JsonKind, Predicate, Record, RecordError, Side, Transform, Verdict};
     pub use crate::{debug, error, info, trace, warn};
 }

@@ -47,7 +47,8 @@ fn a_plugin_is_usable_at_once_while_others_run() {
     rest.configure("sink", &file_sink(&output, &topic.name));
     wait_lines(&output, 1);
 
-    let config = json!({"connector.class": "Datagen", "tasks.max": "1", "topic": format!("{}-generated", topic.name)});
+    let config = json!({"connector.class": "Datagen", "tasks.max": "1", "topic": format!("{}-generated", topic.name),
+        "rate": "0", "count": "100"});
     assert_eq!(rest.put("/connectors/generated/config", &config).status / 100, 4, "not before its plugin is there");
     rest.upload(&Plugin::built("datagen"));
     rest.configure("generated", &config);

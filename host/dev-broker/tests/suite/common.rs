@@ -48,7 +48,7 @@ pub fn is_given() -> bool {
     std::env::var_os("KAFKA_BOOTSTRAP").is_some()
 }
 
-/// Shortest session timeout that a broker allows unless told otherwise.
+/// The session timeout of members that shall expire in a test: the shortest that the broker allows.
 pub fn session_timeout() -> Duration {
     if is_given() { Duration::from_secs(6) } else { Duration::from_millis(500) }
 }
@@ -256,16 +256,15 @@ pub fn got(message: &impl Message) -> Got {
 }
 
 pub fn consumer(bootstrap: &str, group: &str, settings: Settings<'_>) -> BaseConsumer {
-    let session = session_timeout().as_millis().to_string();
-    let heartbeat = (session_timeout() / 5).as_millis().to_string();
     let mut config = client(
         bootstrap,
         &[
             ("group.id", group),
             ("auto.offset.reset", "earliest"),
             ("enable.auto.commit", "false"),
-            ("session.timeout.ms", &session),
-            ("heartbeat.interval.ms", &heartbeat),
+            // librdkafka sends heartbeats about once a second, whatever its interval: short sessions would expire.
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "200"),
             ("fetch.wait.max.ms", "100"),
         ],
     );

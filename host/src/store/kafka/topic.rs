@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::super::StoreError;
 use super::REQUEST_TIMEOUT;
@@ -114,12 +114,8 @@ async fn partitions(admin: &Arc<Admin>, spec: &TopicSpec) -> Result<Option<i32>,
 async fn create(admin: &Admin, spec: &TopicSpec) -> Result<(), StoreError> {
     let partitions = if spec.purpose == TopicPurpose::Configs { 1 } else { spec.partitions };
     let mut topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(spec.replication));
-    for (key, value) in &spec.settings {
-        if key == "cleanup.policy" {
-            warn!("ignoring cleanup.policy={value} for topic '{}': it is always compact", spec.name);
-        } else {
-            topic = topic.set(key, value);
-        }
+    for (key, value) in spec.settings.iter().filter(|(key, _)| key != "cleanup.policy") {
+        topic = topic.set(key, value);
     }
     topic = topic.set("cleanup.policy", "compact");
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));

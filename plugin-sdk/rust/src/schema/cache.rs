@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use crate::errors::Result;
 use crate::record::SchemaId;
 
 /// Entries that a cache keeps, as many as a transform of Kafka Connect does.
@@ -26,7 +25,7 @@ impl<T> SchemaCache<T> {
     ///
     /// # Errors
     /// Those of `make`; nothing is kept then.
-    pub fn get_or_insert_with(&mut self, id: SchemaId, make: impl FnOnce() -> Result<T>) -> Result<Rc<T>> {
+    pub fn get_or_insert_with<E>(&mut self, id: SchemaId, make: impl FnOnce() -> Result<T, E>) -> Result<Rc<T>, E> {
         if let Some(place) = self.entries.iter().rposition(|(known, _)| *known == id) {
             let entry = self.entries.remove(place);
             let found = Rc::clone(&entry.1);
@@ -53,7 +52,7 @@ mod tests {
         for id in [0, 1, 0].into_iter().chain(2..17).chain([0, 1]) {
             let entry = cache.get_or_insert_with(SchemaId(id), || {
                 made.push(id);
-                Ok(id)
+                Ok::<_, ()>(id)
             });
             assert_eq!(*entry.unwrap(), id);
         }

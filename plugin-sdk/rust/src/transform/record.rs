@@ -5,7 +5,7 @@ use crate::record::batch::{self, Extent, Position};
 use crate::record::builder::{intern, length, set};
 use crate::record::{Header, Headers, Payload, SchemaId};
 use crate::transform::RecordError;
-use crate::transform::object::{Member, Object, Place, Text, read_object, write_object};
+use crate::transform::object::{Json, Member, Object, Place, Text, read_object, write_object};
 
 /// A record's key or its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +180,18 @@ impl Record {
     /// How its key or value is to be read.
     pub fn schema(&self, side: Side) -> SchemaId {
         self.slot(side).schema
+    }
+
+    /// Its key or value as JSON, to see what kind it is. Empty, which counts as null, for a null and for what is not JSON
+    /// text; `{}` for an object that was changed.
+    pub fn json(&self, side: Side) -> Json<'_> {
+        let slot = self.slot(side);
+        if slot.dirty {
+            return Json::new(b"{}");
+        }
+        let text = slot.text.filter(|_| slot.schema.is_json());
+        let text = text.map_or(b"".as_slice(), |text| text.of(&self.columns.data, &self.scratch));
+        Json::new(text)
     }
 
     /// Its key or value as it is by now.
