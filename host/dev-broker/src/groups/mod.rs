@@ -6,6 +6,8 @@
 pub(crate) mod handlers;
 mod membership;
 pub(crate) mod offsets;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
