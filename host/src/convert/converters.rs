@@ -47,6 +47,8 @@ pub struct Converters {
     key: Part,
     value: Part,
     header: Part,
+    /// Bytes of the last buffer that was made anew: the next one will be as large.
+    last_bytes: usize,
 }
 
 impl std::fmt::Debug for Converters {
@@ -70,7 +72,7 @@ impl Converters {
             let (class, converter) = classes::converter(role, connector, worker, schemas)?;
             Ok(Part { class, converter })
         };
-        Ok(Converters { key: part(Role::Key)?, value: part(Role::Value)?, header: part(Role::Header)? })
+        Ok(Converters { key: part(Role::Key)?, value: part(Role::Value)?, header: part(Role::Header)?, last_bytes: 0 })
     }
 
     /// Bytes as they stand on topics to payloads. A batch in which nothing needs rewriting is moved, not copied.
@@ -125,7 +127,7 @@ impl Converters {
     /// Converts record by record into a new buffer. The columns that conversion does not touch are moved, or thinned out by the
     /// records that failed.
     fn rebuild(&mut self, mut batch: Batch, convert: &mut Convert<'_>) -> Converted {
-        let mut rebuilt = Rebuilt::with_capacity(&batch);
+        let mut rebuilt = Rebuilt::with_capacity(&batch, self.last_bytes.max(batch.data.len()));
         let mut failures = Vec::new();
         let mut origins = Vec::with_capacity(batch.len());
         for record in batch.records() {
@@ -138,6 +140,7 @@ impl Converters {
                 }
             }
         }
+        self.last_bytes = rebuilt.data.len();
         rebuilt.move_into(&mut batch);
         if failures.is_empty() {
             origins.clear();
@@ -231,10 +234,10 @@ struct Rebuilt {
 }
 
 impl Rebuilt {
-    fn with_capacity(batch: &Batch) -> Self {
+    fn with_capacity(batch: &Batch, bytes: usize) -> Self {
         let column = |length| Column { lengths: Vec::with_capacity(length), ..Column::default() };
         Rebuilt {
-            data: Vec::with_capacity(batch.data.len()),
+            data: Vec::with_capacity(bytes),
             keys: column(batch.len()),
             values: column(batch.len()),
             headers: column(batch.header_lengths.len()),

@@ -138,13 +138,13 @@ impl Charset {
                 bytes.iter().map(character).collect::<String>().into()
             }
             Charset::Utf16 => match bytes {
-                [0xff, 0xfe, rest @ ..] => decode_with(encoding_rs::UTF_16LE, rest),
-                [0xfe, 0xff, rest @ ..] => decode_with(encoding_rs::UTF_16BE, rest),
-                _ => decode_with(encoding_rs::UTF_16BE, bytes),
+                [0xff, 0xfe, rest @ ..] => java_utf16(rest, u16::from_le_bytes),
+                [0xfe, 0xff, rest @ ..] => java_utf16(rest, u16::from_be_bytes),
+                _ => java_utf16(bytes, u16::from_be_bytes),
             }
             .into(),
-            Charset::Utf16Be => decode_with(encoding_rs::UTF_16BE, bytes).into(),
-            Charset::Utf16Le => decode_with(encoding_rs::UTF_16LE, bytes).into(),
+            Charset::Utf16Be => java_utf16(bytes, u16::from_be_bytes).into(),
+            Charset::Utf16Le => java_utf16(bytes, u16::from_le_bytes).into(),
             Charset::Other(encoding) => decode_with(encoding, bytes).into(),
         }
     }
@@ -156,6 +156,7 @@ impl Charset {
             Charset::Utf8 => out.extend_from_slice(text.as_bytes()),
             Charset::Latin1 => out.extend(narrow(0xff)),
             Charset::Ascii => out.extend(narrow(0x7f)),
+            Charset::Utf16 if text.is_empty() => {}
             Charset::Utf16 => {
                 out.extend_from_slice(&[0xfe, 0xff]);
                 out.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
@@ -196,6 +197,25 @@ fn encode_with(encoding: &'static Encoding, mut text: &str, out: &mut Vec<u8>) {
             EncoderResult::Unmappable(_) => out.push(b'?'),
         }
     }
+}
+
+/// UTF-16 as Java reads it: a first half without its second takes what follows with it, and half a unit at the end is replaced too.
+fn java_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let mut units = pairs.iter().map(|pair| unit(*pair));
+    let mut text = String::with_capacity(bytes.len());
+    let mut ends_in_half = !odd.is_empty();
+    while let Some(first) = units.next() {
+        let is_high = (0xd800..0xdc00).contains(&first);
+        let second = if is_high { units.next() } else { None };
+        ends_in_half &= !is_high || second.is_some();
+        let character = char::decode_utf16([Some(first), second].into_iter().flatten()).next();
+        text.push(character.and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER));
+    }
+    if ends_in_half {
+        text.push(char::REPLACEMENT_CHARACTER);
+    }
+    text
 }
 
 /// `new String(bytes, UTF_8)`: malformed bytes are replaced as Rust's lossy reading does, except that Java makes one U+FFFD of an encoded
@@ -255,10 +275,13 @@ mod tests {
         check("ISO-8859-1", "aé\u{80}€", b"a\xe9\x80?", "aé\u{80}?");
         check("US-ASCII", "aé", b"a?", "a?");
         check("UTF-16", "aé", b"\xfe\xff\0a\0\xe9", "aé");
+        check("UTF-16", "", b"", "");
         check("UTF-16LE", "a😀", b"a\0\x3d\xd8\0\xde", "a😀");
         check("windows-1252", "€漢", b"\x80?", "€?");
         check("Shift_JIS", "漢", b"\x8a\xbf", "漢");
         assert_eq!(Charset::named("US-ASCII").unwrap().decode(b"a\xe9"), "a\u{fffd}");
+        assert_eq!(Charset::named("UTF-16").unwrap().decode(b"\x20\x66\xd9\x80\x20\x20\x37"), "\u{2066}\u{fffd}\u{fffd}");
+        assert_eq!(Charset::named("UTF-16LE").unwrap().decode(b"\x00\xdca\0\x80\xd9\x00"), "\u{fffd}a\u{fffd}");
         assert_eq!(Charset::named("no-such-set"), None);
         let long = "é漢😀x".repeat(5000);
         check("UTF-16BE", &long, &long.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>(), &long);

@@ -107,7 +107,8 @@ fn of_kind(kind: &Kind, shape: Shape) -> BoxedStrategy<Value> {
         Kind::Int64 => prop_oneof![any::<i64>(), -5..5i64].prop_map(Value::Int64).boxed(),
         Kind::Float32 => prop_oneof![any::<f32>(), (-9999..9999i32).prop_map(|cents| cents as f32 / 100.0)]
             .prop_filter("finite", |number| number.is_finite())
-            .prop_map(Value::Float32)
+            // Jackson reads -0.0 as 0.0.
+            .prop_map(|number| Value::Float32(number + 0.0))
             .boxed(),
         Kind::Float64 => double().prop_map(Value::Float64).boxed(),
         Kind::String => text().prop_map(Value::String).boxed(),
@@ -135,6 +136,7 @@ fn of_kind(kind: &Kind, shape: Shape) -> BoxedStrategy<Value> {
 fn double() -> BoxedStrategy<f64> {
     prop_oneof![any::<f64>(), (-99999..99999i32).prop_map(|cents| f64::from(cents) / 100.0), -1e9..1e9f64]
         .prop_filter("finite", |number| number.is_finite())
+        .prop_map(|number| number + 0.0)
         .boxed()
 }
 

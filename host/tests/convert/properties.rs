@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::generate::{self, ANY, Shape};
+use crate::generate::{self, ANY};
 use crate::{CONVERTERS, JSON, SIMPLE_HEADER, Subject};
 
 fn any_converter() -> impl Strategy<Value = (&'static str, bool, &'static str)> {
@@ -193,6 +193,3 @@ proptest! {
         }
     }
 }
-
-/// The shape of records that Java can put into one text only.
-pub const TEXTUAL: Shape = Shape { map_entries: 1, bytes: false, defaults: false };

@@ -245,6 +245,7 @@ impl Reader {
                 let decimal = base64_bytes(text).and_then(|bytes| Decimal::from_bytes(&bytes, scale));
                 decimal.map(Value::Decimal).ok_or_else(|| ConvertError::data("Invalid bytes for Decimal field"))
             }
+            (Node::String(_), None) if self.lenient => Err(ConvertError::data("Invalid bytes for Decimal field")),
             (Node::Number(_) | Node::String(_), None) => {
                 Err(ConvertError::data("Invalid Decimal schema: scale parameter not found."))
             }

@@ -48,6 +48,16 @@ impl Type {
         })
     }
 
+    /// Whether every part of it is known.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Type::Array(items) => items.as_ref().is_some_and(|items| items.is_known()),
+            Type::Map(Some(keys), Some(values)) => keys.is_known() && values.is_known(),
+            Type::Map(..) => false,
+            _ => true,
+        }
+    }
+
     /// Whether `value` is of this type through and through. Kafka goes by the last of several elements, and by their outermost type.
     pub fn holds(&self, value: &Value) -> bool {
         match (self, value) {
@@ -113,7 +123,7 @@ impl Type {
             Value::Int64(number) => Some(*number),
             _ => None,
         };
-        let temporal = matches!(value, Value::Date(_) | Value::Time(_) | Value::Timestamp(_));
+        let moment = value.milliseconds();
         Ok(match (self, integer, value) {
             (Type::Int16, Some(number), _) => Value::Int16(number as i16),
             (Type::Int32, Some(number), _) => Value::Int32(number as i32),
@@ -127,7 +137,8 @@ impl Type {
             (Type::Float32, Some(number), _) => Value::Float32(number as f64 as f32),
             (Type::Float64, Some(number), _) => Value::Float64(number as f64),
             (Type::Float64, None, Value::Float32(number)) => Value::Float64(f64::from(number)),
-            (Type::Int32 | Type::Int64 | Type::Float32 | Type::Float64, None, _) if temporal => return Err(Mixed),
+            (Type::Int32 | Type::Int64 | Type::Float32 | Type::Float64, None, _) if moment.is_some() => return Err(Mixed),
+            (Type::Timestamp, None, value) => moment.map_or(value, Value::Timestamp),
             (_, _, value) => value,
         })
     }

@@ -96,7 +96,7 @@ fn members(text: &str) -> Result<[Range<usize>; 2], ConvertError> {
         let start = cursor.position();
         cursor.skip_value(depth).then_some(())?;
         let range = start..cursor.position();
-        match name.unescape()?.as_ref() {
+        match name.unescape().as_ref() {
             "schema" => schema = Some(range),
             "payload" => payload = Some(range),
             _ => others = true,

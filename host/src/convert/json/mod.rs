@@ -15,8 +15,8 @@ use super::converter::{Converter, Decoded, Encoded, Place};
 use super::data::conform::conforms;
 use super::data::json::{Node, is_valid, write_string};
 use super::data::read::{Reader, read_schemaless};
-use super::data::write::{write_json, write_node};
-use super::data::{Schema, Value, base64_text};
+use super::data::write::{base64, write_json, write_node};
+use super::data::{Schema, Value};
 use super::payload::{Schemas, node, utf8};
 use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SCHEMA_JSON, SCHEMA_TEXT, SchemaId};
 
@@ -230,7 +230,7 @@ impl JsonConverter {
 
     fn encode_bare(&self, schema: SchemaId, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ConvertError> {
         match schema {
-            SCHEMA_BYTES => write_string(&base64_text(payload), out),
+            SCHEMA_BYTES => base64(payload, out),
             SCHEMA_TEXT => write_string(utf8(payload)?, out),
             _ if self.validate && !std::str::from_utf8(payload).is_ok_and(is_valid) => {
                 write_json(None, &read_schemaless(&node(payload)?), false, out);
@@ -315,8 +315,16 @@ impl Converter for JsonConverter {
     }
 }
 
+/// The text of a record, as far as it is UTF-8: the first value counts, whatever stands behind it. Where a number or literal ends, bytes
+/// that are no UTF-8 make it malformed.
 fn topic_text(bytes: &[u8]) -> Result<&str, ConvertError> {
-    std::str::from_utf8(bytes).map_err(|cause| malformed().caused_by(cause))
+    let error = match std::str::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let text = bytes.get(..error.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or_default();
+    let has_an_end = text.trim_ascii_start().starts_with(['{', '[', '"']);
+    if has_an_end { Ok(text) } else { Err(malformed().caused_by(error)) }
 }
 
 fn malformed() -> ConvertError {
