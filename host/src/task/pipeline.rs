@@ -162,3 +162,61 @@ impl Processed {
 fn compose_or_clear(batch: &Batch, before: Vec<u32>, after: Vec<u32>) -> Vec<u32> {
     if batch.is_empty() { Vec::new() } else { compose(before, after) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, Record};
+    use crate::task::testing::{BYTES, FakeChain, INTEGER, converters};
+
+    fn batch(values: &[&str]) -> Batch {
+        let mut builder = BatchBuilder::default();
+        for value in values {
+            builder.push(Record { topic: "t", value: Some(value.as_bytes()), ..Record::default() }, []);
+        }
+        builder.finish()
+    }
+
+    fn link(when: Option<FakeChain>) -> Link {
+        Link {
+            chain: Box::new(FakeChain::default()),
+            when: when.map(|when| Box::new(when) as Box<dyn super::super::Chain>),
+            class: "C".to_owned(),
+        }
+    }
+
+    async fn check(pipeline: &mut Pipeline, values: &[&str], expect: &[(&str, u32)], rejected: &[u32]) {
+        let out = pipeline.run(batch(values)).await.expect("run");
+        let values: Vec<_> = out
+            .batch
+            .records()
+            .map(|record| {
+                (String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned(), place(&out.origins, record.index))
+            })
+            .collect();
+        let expect: Vec<_> = expect.iter().map(|(value, origin)| (value.to_string(), *origin)).collect();
+        let mut refused: Vec<_> = out.rejected.iter().map(|rejected| rejected.origin).collect();
+        refused.sort_unstable();
+        assert_eq!((values, refused.as_slice()), (expect, rejected));
+    }
+
+    #[tokio::test]
+    async fn origins_lead_back_through_all_stages() {
+        let links = || vec![link(None), link(None)];
+        let mut sink = Pipeline::new(Direction::Sink, converters(INTEGER), links());
+        // Four bytes are a number; other lengths are refused by the converter.
+        check(&mut sink, &["bad", "\0\0\0\x05", "", "\0\0\0\x07"], &[("5", 1), ("7", 3)], &[0, 2]).await;
+        let mut source = Pipeline::new(Direction::Source, converters(BYTES), links());
+        check(&mut source, &["ax", "b", "c!", "d", "ex"], &[("b", 1), ("d", 3)], &[2]).await;
+        check(&mut source, &["a", "b"], &[("a", 0), ("b", 1)], &[]).await;
+        check(&mut source, &["ax", "bx"], &[], &[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_foreign_predicate_lets_records_by_in_order() {
+        // The predicate lets in what does not end in x; what goes by keeps its place.
+        let mut source = Pipeline::new(Direction::Source, converters(BYTES), vec![link(Some(FakeChain::default()))]);
+        check(&mut source, &["ax", "b", "c!", "d", "ex"], &[("ax", 0), ("b", 1), ("d", 3), ("ex", 4)], &[2]).await;
+        check(&mut source, &["ax", "bx"], &[("ax", 0), ("bx", 1)], &[]).await;
+    }
+}

@@ -317,12 +317,11 @@ pub(super) fn converters(class: &str) -> Converters {
     let keys = [("key.converter", "org.apache.kafka.connect.converters.ByteArrayConverter"), ("value.converter", class)];
     let mut config: Vec<(String, String)> = keys.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     config.push(("header.converter".to_owned(), "org.apache.kafka.connect.converters.ByteArrayConverter".to_owned()));
-    config.push(("value.converter.schemas.enable".to_owned(), "false".to_owned()));
     Converters::from_config(&config, &[], &Arc::new(SchemaTable::default())).expect("converters")
 }
 
 pub(super) const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
-pub(super) const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+pub(super) const INTEGER: &str = "org.apache.kafka.connect.converters.IntegerConverter";
 
 /// Commits at once and often.
 pub(super) fn eager_commits() -> CommitTiming {

@@ -63,9 +63,9 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     if !run.may_start().await {
         return Ok(());
     }
-    let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(()) };
     let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
     let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
+    let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(()) };
     let consumer = SinkConsumer::connect(&spec.consumer, spec.subscription).await?;
     let mut task = SinkTask {
         run,

@@ -20,6 +20,7 @@ use super::run::{RetryWindow, Run, TopicsSeen};
 use super::select::coordinates;
 use super::{Checkpoints, SourcePlugin, SourceSpec, Target, TaskContext, TaskState};
 use crate::kafka::SourceProducer;
+use crate::metrics::TaskCounters;
 use crate::record::Batch;
 use crate::sandbox::{CallError, OffsetReader, Polled};
 use outflow::Outflow;
@@ -58,12 +59,12 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     if !run.may_start().await {
         return Ok(());
     }
+    let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
+    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
     let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(()) };
-    let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
-    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
     let producer = SourceProducer::connect(&spec.producer, spec.producer_limits).await?;
     let seen = TopicsSeen::new(spec.id.connector.clone(), context.topics);
     let mut task = SourceTask {
@@ -98,30 +99,55 @@ impl SourceTask {
     /// Works until the task is to stop.
     async fn work(&mut self) -> Result<(), TaskError> {
         loop {
+            if self.outflow.has_news() {
+                self.tell_committed().await?;
+            }
             match self.run.target() {
                 Target::Stop => return Ok(()),
                 Target::Pause => {
                     self.run.show(TaskState::Paused);
-                    attend!(self, self.run.changed());
-                    continue;
+                    self.rest(None).await?;
+                    // Whatever the plugin said about being idle was said before.
+                    self.poll_at = Instant::now();
                 }
-                Target::Run => self.run.show(TaskState::Running),
-            }
-            self.tell_committed().await?;
-            if Instant::now() < self.poll_at {
-                let (run, poll_at) = (&mut self.run, self.poll_at);
-                attend!(self, async {
-                    tokio::select! {
-                        () = run.changed() => {}
-                        () = tokio::time::sleep_until(poll_at) => {}
+                Target::Run if Instant::now() < self.poll_at => {
+                    self.run.show(TaskState::Running);
+                    self.rest(Some(self.poll_at)).await?;
+                }
+                Target::Run => {
+                    self.run.show(TaskState::Running);
+                    self.tell_committed().await?;
+                    if let Some(polled) = self.poll().await? {
+                        self.forward(polled).await?;
                     }
-                });
-                continue;
-            }
-            if let Some(polled) = self.poll().await? {
-                self.forward(polled).await?;
+                }
             }
         }
+    }
+
+    /// Waits until a time, a change of the target, or checkpoints that the plugin is to hear of.
+    async fn rest(&mut self, until: Option<Instant>) -> Result<(), TaskError> {
+        let run = &mut self.run;
+        let woken = async {
+            let time = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = run.changed() => {}
+                () = time => {}
+            }
+        };
+        tokio::pin!(woken);
+        while !self.outflow.has_news() {
+            tokio::select! {
+                () = &mut woken => break,
+                tended = self.outflow.tend(&mut self.reporter) => tended?,
+            }
+        }
+        Ok(())
     }
 
     /// One call of poll; `None` when it is to be made again, or the task stops.
@@ -150,7 +176,7 @@ impl SourceTask {
             }
             Some(Err(CallError::Retriable(reason))) => {
                 let pause = self.backoff.next();
-                crate::metrics::TaskCounters::add(&counters.retries, 1);
+                TaskCounters::add(&counters.retries, 1);
                 tracing::warn!(task = %self.run.id, "poll, to be called again in {} ms: {reason}", pause.as_millis());
                 self.poll_at = Instant::now() + pause;
                 Ok(None)
@@ -168,14 +194,16 @@ impl SourceTask {
             self.poll_at = Instant::now() + idle;
         }
         if records.is_empty() {
-            return self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints);
+            return Ok(());
         }
         let came = if self.reporter.wants_originals() { records.clone() } else { coordinates(&records) };
         let Some(processed) = self.process(records, &came).await? else { return Ok(()) };
         self.reporter.skipped(count.saturating_sub(processed.batch.len()));
         self.reporter.report(processed.rejected, &came).await?;
         if processed.batch.is_empty() {
-            return self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints);
+            return Ok(());
         }
         let (run, topics) = (&mut self.run, &mut self.topics);
         let known = attend!(self, run.unless_stopped(topics.ensure(&processed.batch.topics)));
@@ -207,7 +235,7 @@ impl SourceTask {
             };
             match (passing, passing.then(|| window.next(self.reporter.policy(), Instant::now())).flatten()) {
                 (true, Some(pause)) => {
-                    crate::metrics::TaskCounters::add(&self.run.counters.retries, 1);
+                    TaskCounters::add(&self.run.counters.retries, 1);
                     let run = &mut self.run;
                     if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
                         return Ok(None);

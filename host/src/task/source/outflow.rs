@@ -48,6 +48,8 @@ pub(super) struct Outflow {
     released: IndexMap<String, Checkpoint>,
     storing: Option<Storing>,
     stored: Vec<Checkpoint>,
+    /// Something was stored since the plugin was told last.
+    news: bool,
     checkpoints: Arc<dyn Checkpoints>,
     timing: CommitTiming,
     store_at: Instant,
@@ -71,6 +73,7 @@ impl Outflow {
             released: IndexMap::new(),
             storing: None,
             stored: Vec::new(),
+            news: false,
             checkpoints,
             timing,
             store_at: Instant::now() + timing.interval,
@@ -80,12 +83,17 @@ impl Outflow {
     }
 
     /// Notes checkpoints of a poll of which no record is sent.
-    pub(super) fn pass(&mut self, checkpoints: Vec<Checkpoint>) -> Result<(), TaskError> {
-        if !checkpoints.is_empty() {
-            self.pending.push_back(Pending { sequence: None, checkpoints, sent: Batch::default(), bytes: 0 });
-            self.release();
+    pub(super) fn pass(&mut self, checkpoints: Vec<Checkpoint>) {
+        match self.pending.back_mut() {
+            // So that polls without records do not pile up behind a batch that takes long.
+            Some(last) if last.sequence.is_none() => {
+                last.checkpoints.retain(|old| checkpoints.iter().all(|new| new.partition != old.partition));
+                last.checkpoints.extend(checkpoints);
+            }
+            _ if checkpoints.is_empty() => return,
+            _ => self.pending.push_back(Pending { sequence: None, checkpoints, sent: Batch::default(), bytes: 0 }),
         }
-        Ok(())
+        self.release();
     }
 
     /// Hands a batch to the producer, and its checkpoints to those that wait behind it. When this future is dropped before its
@@ -129,8 +137,14 @@ impl Outflow {
         }
     }
 
+    /// Whether something was stored since [`take_stored`](Self::take_stored) was called last.
+    pub(super) fn has_news(&self) -> bool {
+        self.news
+    }
+
     /// Checkpoints that were stored and that the plugin does not know of yet.
     pub(super) fn take_stored(&mut self) -> Vec<Checkpoint> {
+        self.news = false;
         std::mem::take(&mut self.stored)
     }
 
@@ -229,6 +243,7 @@ impl Outflow {
                 self.counters.commit(storing.since.elapsed().as_millis() as u64);
                 let before = std::mem::replace(&mut self.stored, storing.checkpoints);
                 self.untold(before);
+                self.news = true;
             }
             Err(reason) => {
                 TaskCounters::add(&self.counters.commit_failures, 1);
