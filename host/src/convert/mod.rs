@@ -21,6 +21,8 @@ mod header;
 mod json;
 mod payload;
 mod string;
+#[cfg(test)]
+mod tests;
 
 pub use classes::{ConverterClass, Role, find_class};
 pub use config::{ConfigError, ConfigKey};
