@@ -34,7 +34,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 step "set-up" scripts/setup.sh test
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets -- -D warnings
-step "plugins" scripts/plugins.sh plugins/*/ tests/hostile
+step "plugins" scripts/plugins.sh plugins/*/ tests/fixtures/hostile
 step "build" cargo build --workspace --all-targets
 step "unit tests" cargo test --workspace --exclude hawser-e2e
 step "end-to-end tests against Apache Kafka" against_kafka

@@ -33,6 +33,8 @@ pub(crate) struct Broker {
     pub connections: Arc<Semaphore>,
     /// One permit per byte.
     pub request_memory: Arc<Semaphore>,
+    /// Held while the cleaner works.
+    pub cleaning: Arc<Semaphore>,
     /// Rung when a deadline may have become earlier.
     pub timers: Notify,
     state: Mutex<State>,
@@ -53,6 +55,7 @@ impl Broker {
             cluster_id: StrBytes::from_string(state.cluster_id.clone()),
             connections: Arc::new(Semaphore::new(config.max_connections)),
             request_memory: Arc::new(Semaphore::new(MAX_BUFFERED_REQUEST_BYTES.max(config.max_request_bytes))),
+            cleaning: Arc::new(Semaphore::new(1)),
             timers: Notify::new(),
             state: Mutex::new(state),
             config,

@@ -21,8 +21,9 @@ use crate::{
     state::State,
 };
 
-/// Largest answer, as Kafka's `fetch.max.bytes` of a broker.
-const MAX_FETCH_BYTES: usize = 55 * 1024 * 1024;
+/// Largest answer, unless a single batch is larger. Kafka allows 55 MiB; less costs no speed here and bounds the memory of
+/// answers that wait to be sent.
+const MAX_FETCH_BYTES: usize = 8 * 1024 * 1024;
 /// Longest wait of one fetch.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Batches smaller than this are copied next to their neighbours: a system call takes only so many pieces.

@@ -2,7 +2,11 @@
 //!
 //! Prints `bootstrap.servers=127.0.0.1:PORT` once it serves, and stops on Ctrl-C.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use hawser_dev_broker::{DevBroker, DevBrokerConfig};
 use tracing_subscriber::EnvFilter;
@@ -34,7 +38,11 @@ async fn run(config: DevBrokerConfig) -> Result<(), String> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     let config = parse(std::env::args().skip(1));
     match match config {
         Ok(config) => run(config).await,

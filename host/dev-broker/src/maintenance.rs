@@ -1,6 +1,9 @@
 //! What happens without a request: timeouts, retention, compaction.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     broker::{Broker, now_ms},
@@ -8,7 +11,6 @@ use crate::{
     log::Compaction,
     transactions,
 };
-use std::sync::Arc;
 
 /// Ends sessions, rebalances and transactions when they are due. Sleeps until then, or until a new deadline appears.
 pub(crate) async fn run_timers(broker: Arc<Broker>) {
@@ -39,12 +41,16 @@ pub(crate) async fn run_cleaner(broker: Arc<Broker>) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
+        let Ok(at_work) = broker.cleaning.clone().acquire_owned().await else {
+            return;
+        };
         let broker = broker.clone();
         // Compaction and snapshots take processor time and write files: not on the threads that serve connections.
         let cleaned = tokio::task::spawn_blocking(move || {
             retain(&broker);
             compact_logs(&broker);
             compact_journal(&broker);
+            drop(at_work);
         });
         if let Err(e) = cleaned.await {
             tracing::error!("the cleaner of the development broker failed: {e}");

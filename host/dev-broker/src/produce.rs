@@ -32,12 +32,22 @@ pub(crate) fn produce(broker: &Broker, request: ProduceRequest) -> ProduceRespon
     if !matches!(request.acks, -1..=1) {
         return respond(&request, |_, _| Err((ResponseError::InvalidRequiredAcks, "acks must be 0, 1 or all")));
     }
-    // Checksums are computed before the lock is taken.
+    // Checksums are computed, and compacted records looked at, without holding the lock.
+    let compacted: Vec<_> = {
+        let state = broker.lock();
+        let topics = request.topic_data.iter().map(|topic| state.topics.get(topic.name.as_str()));
+        topics.map(|topic| topic.is_some_and(|topic| topic.configs.compact)).collect()
+    };
     let mut sent: HashMap<(usize, usize), Sent> = HashMap::new();
-    for (t, topic) in request.topic_data.iter().enumerate() {
+    for ((t, topic), compacted) in request.topic_data.iter().enumerate().zip(compacted) {
         for (p, partition) in topic.partition_data.iter().enumerate() {
             let records = partition.records.clone().unwrap_or_default();
-            let checked = check_produced(&records);
+            let checked = check_produced(&records).and_then(|header| {
+                if compacted {
+                    check_keys(&records)?;
+                }
+                Ok(header)
+            });
             sent.insert((t, p), (records, checked));
         }
     }
@@ -109,9 +119,6 @@ impl Appends {
             let message = "the batch is larger than max.message.bytes of the topic";
             return Err((ResponseError::MessageTooLarge, message));
         }
-        if topic.configs.compact {
-            check_keys(records)?;
-        }
         if header.is_transactional() {
             let id = transactional_id.ok_or((ResponseError::InvalidRecord, "a transactional id is missing"))?;
             let transaction = state.transactions.get(id);
@@ -119,6 +126,12 @@ impl Appends {
             transaction
                 .check_produce(header.producer_id, header.producer_epoch, (name, partition))
                 .map_err(|e| (e, "the partition is not part of an open transaction of this producer"))?;
+        }
+        let (after, before) = topic.configs.timestamp_leeway;
+        let (earliest, latest) = (self.now.saturating_sub(before), self.now.saturating_add(after));
+        if !topic.configs.append_time && (header.max_timestamp > latest || header.base_timestamp < earliest) {
+            let message = "a timestamp is beyond message.timestamp.after.max.ms or message.timestamp.before.max.ms";
+            return Err((ResponseError::InvalidTimestamp, message));
         }
         let append_time = topic.configs.append_time.then_some(self.now);
         if header.is_idempotent() {

@@ -25,8 +25,20 @@ const WORKER_THREADS: usize = 2;
 pub struct DevBroker {
     port: u16,
     stop: watch::Sender<bool>,
-    accepting: Option<JoinHandle<()>>,
-    runtime: Option<Runtime>,
+    accepting: JoinHandle<()>,
+    _threads: Threads,
+}
+
+/// The broker's runtime, which must not be dropped where another one runs: it is left to end by itself.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl DevBroker {
@@ -43,17 +55,11 @@ impl DevBroker {
             .map_err(DevBrokerError::Runtime)?;
         let (stop, stopped) = watch::channel(false);
         let opening = runtime.spawn(open(config, stopped));
-        let opened = opening.await.unwrap_or_else(|e| Err(DevBrokerError::Runtime(std::io::Error::other(e))));
-        match opened {
-            Ok((port, accepting)) => {
-                tracing::warn!("development broker on 127.0.0.1:{port}: for development only, no authentication, no replication");
-                Ok(Self { port, stop, accepting: Some(accepting), runtime: Some(runtime) })
-            }
-            Err(e) => {
-                runtime.shutdown_background();
-                Err(e)
-            }
-        }
+        let threads = Threads(Some(runtime));
+        let ended = |e| Err(DevBrokerError::Runtime(std::io::Error::other(e)));
+        let (port, accepting) = opening.await.unwrap_or_else(ended)?;
+        tracing::warn!("development broker on 127.0.0.1:{port}: for development only, no authentication, no replication");
+        Ok(Self { port, stop, accepting, _threads: threads })
     }
 
     /// The address for `bootstrap.servers`, such as `127.0.0.1:9092`.
@@ -61,22 +67,11 @@ impl DevBroker {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
-    /// Closes all connections, syncs the journal and stops the threads.
+    /// Closes all connections, syncs the journal and gives up the data folder.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        if let Some(accepting) = self.accepting.take()
-            && let Err(e) = accepting.await
-        {
+        if let Err(e) = (&mut self.accepting).await {
             tracing::warn!("the development broker did not stop cleanly: {e}");
-        }
-    }
-}
-
-impl Drop for DevBroker {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 }
@@ -116,7 +111,9 @@ async fn accept(broker: Arc<Broker>, listener: TcpListener, mut stopped: watch::
         }
     }
     tasks.shutdown().await;
-    broker.lock().sync();
+    // A cleaner at work still needs the data folder.
+    let _cleaned = broker.cleaning.acquire().await;
+    broker.lock().close();
 }
 
 fn admit(broker: &Arc<Broker>, tasks: &mut JoinSet<()>, stream: TcpStream, id: u64) {

@@ -200,9 +200,9 @@ impl State {
         self.offsets.retain(|_, offsets| !offsets.is_empty());
     }
 
-    /// Syncs the journal, if there is one.
-    pub fn sync(&self) {
-        if let Some(journal) = &self.journal {
+    /// Syncs and closes the journal, if there is one.
+    pub fn close(&mut self) {
+        if let Some(journal) = self.journal.take() {
             journal.sync();
         }
     }
@@ -321,6 +321,30 @@ mod tests {
         let mut copy = State::new(&DevBrokerConfig::default());
         Journal::open(dir.path(), |entry| copy.apply(entry)).unwrap();
         assert_eq!(format!("{copy:?}"), format!("{state:?}"));
+    }
+
+    #[test]
+    fn a_compacted_log_survives_a_snapshot() {
+        let mut state = State::new(&DevBrokerConfig::default());
+        state.commit(vec![Change::topic("t", random_uuid(), 1, BTreeMap::new()).into()]).unwrap();
+        for offset in 0..4 {
+            let blob = place(&batch_of(Compression::None, &[(Some("k"), Some("v"))], -1, -1, -1, false), offset, 0, None);
+            let change = Change::Batch { topic: "t".into(), partition: 0 };
+            state.commit(vec![Entry { change, blob }]).unwrap();
+        }
+        state.change_log("t", 0, |log| {
+            let rules = TopicConfigs::new(BTreeMap::new()).compaction_rules(now_ms());
+            let compacted = log.begin_compaction(rules).and_then(crate::log::Compaction::run).unwrap();
+            assert!(log.end_compaction(compacted));
+        });
+        let ends = |state: &State| {
+            let log = state.partition("t", 0).unwrap();
+            (log.start(), log.end(), log.batches().map(|b| b.base_offset).collect::<Vec<_>>())
+        };
+        assert_eq!(ends(&state), (0, 4, vec![2, 3]));
+        let mut copy = State::new(&DevBrokerConfig::default());
+        copy.commit(state.image()).unwrap();
+        assert_eq!(ends(&copy), ends(&state));
     }
 
     #[test]

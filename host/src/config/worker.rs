@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::key::{Section, Value};
@@ -177,7 +178,7 @@ pub struct WorkerConfig {
     /// The limits of one instance: every `hawser.sandbox.*` key that has a value, without `hawser.`.
     pub sandbox_limits: Pairs,
     /// Looks up `${provider:path:key}` for connectors.
-    pub providers: Providers,
+    pub providers: Arc<Providers>,
     /// Every key with its value, references resolved, unknown ones included: for Kafka clients.
     pub pairs: Pairs,
     /// The keys of `pairs` whose value came from a provider.
@@ -245,7 +246,7 @@ impl WorkerConfig {
             grantable_hosts: values.list("hawser.sandbox.http"),
             sandbox_limits: values.sandbox_limits(),
             warnings: warnings(&pairs),
-            providers,
+            providers: Arc::new(providers),
             secret_keys: resolved.secret_keys,
             pairs: pairs.clone(),
         };

@@ -196,7 +196,7 @@ impl ClientSettings {
         &self.login
     }
 
-    pub(super) fn to_config(&self) -> ClientConfig {
+    pub(crate) fn to_config(&self) -> ClientConfig {
         let mut config: ClientConfig = self.native.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let level = if tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
             RDKafkaLogLevel::Debug

@@ -110,6 +110,21 @@ impl HostPattern {
     }
 }
 
+impl HostPattern {
+    /// Whether everything that `other` allows is allowed by this pattern too.
+    pub fn covers(&self, other: &HostPattern) -> bool {
+        let host = match (&self.host, &other.host) {
+            (HostName::Any, _) => true,
+            (HostName::Below(suffix), HostName::Below(inner)) => inner.ends_with(suffix),
+            (HostName::Below(suffix), HostName::Exactly(name)) => name.len() > suffix.len() && name.ends_with(suffix),
+            (HostName::Exactly(name), HostName::Exactly(inner)) => name == inner,
+            _ => false,
+        };
+        host && self.port.is_none_or(|port| other.port == Some(port))
+            && self.scheme.as_ref().is_none_or(|scheme| other.scheme.as_ref() == Some(scheme))
+    }
+}
+
 /// Lower-case, without the root's dot.
 fn normal(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()

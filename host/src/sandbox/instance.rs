@@ -64,6 +64,7 @@ impl Live {
     ) -> Result<(Box<Self>, T), CallError> {
         self.calls += 1;
         self.store.set_epoch_deadline(1);
+        self.store.data_mut().begin_call();
         let Live { store, limits, cpu, .. } = &mut *self;
         match watch(call, limits, cpu, work(store)).await? {
             Ok(answer) => Ok((self, answer)),

@@ -144,6 +144,15 @@ pub const LIMIT_KEYS: [&str; 18] = [
 ];
 
 impl InstanceLimits {
+    /// No limits: the ceiling of the worker's own configuration.
+    pub fn unlimited() -> InstanceLimits {
+        let mut limits = InstanceLimits::default();
+        for key in LIMIT_KEYS {
+            limits.set(key, u64::MAX);
+        }
+        limits
+    }
+
     /// These limits, changed by the [`LIMIT_KEYS`] that a configuration sets. Each may go up to what `ceiling` allows.
     ///
     /// # Errors

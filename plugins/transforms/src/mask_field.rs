@@ -1,7 +1,7 @@
 //! MaskField: puts something harmless in the place of fields.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use base64::Engine;
@@ -10,6 +10,7 @@ use hawser_plugin::prelude::*;
 use hawser_plugin::schema::{Kind, logical};
 use hawser_plugin::transform::{Json, write_json_text};
 
+use crate::java;
 use crate::shape::{Shape, class_of, class_without_schema, defaults, fill_in, is_double, refuse_null, shape};
 use crate::side::{KeyOrValue, REPLACE_NULL, ReplaceNullKey, two_sided};
 
@@ -20,7 +21,7 @@ const MAX_DIGITS: usize = 38;
 /// Masks fields.
 #[derive(Debug)]
 pub struct MaskField<S> {
-    fields: HashSet<String>,
+    fields: BTreeSet<String>,
     replacement: Option<String>,
     replace_null: bool,
     schemas: SchemaCache<Vec<(String, String)>>,
@@ -185,9 +186,6 @@ fn decimal(replacement: &str, schema: &Schema) -> Result<Cow<'static, str>, Reco
     }
     let unscaled = format!("{whole}{fraction}{}", "0".repeat(scale - fraction.len()));
     let unscaled = unscaled.parse::<i128>().map_err(|_| no_number(replacement))?;
-    let bytes = unscaled.to_be_bytes();
-    // The shortest two's complement: a byte is left out if the one after it has the same sign.
-    let sign = if unscaled < 0 { 0xff } else { 0 };
-    let skip = bytes.windows(2).take_while(|pair| pair[0] == sign && pair[1] >> 7 == sign >> 7).count();
-    Ok(Cow::Owned(format!("\"{}\"", BASE64_STANDARD.encode(&bytes[skip..]))))
+    let bytes = java::big_integer_bytes(unscaled);
+    Ok(Cow::Owned(format!("\"{}\"", BASE64_STANDARD.encode(bytes))))
 }

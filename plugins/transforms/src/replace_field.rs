@@ -1,6 +1,6 @@
 //! ReplaceField: leaves out fields, or renames them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use hawser_plugin::prelude::*;
@@ -14,9 +14,9 @@ const PURPOSE: &str = "field replacement";
 /// Leaves out and renames fields.
 #[derive(Debug)]
 pub struct ReplaceField<S> {
-    exclude: HashSet<String>,
-    include: HashSet<String>,
-    renames: HashMap<String, String>,
+    exclude: BTreeSet<String>,
+    include: BTreeSet<String>,
+    renames: BTreeMap<String, String>,
     replace_null: bool,
     schemas: SchemaCache<Changed>,
     side: PhantomData<S>,
@@ -92,7 +92,7 @@ impl<S: KeyOrValue> Transform for ReplaceField<S> {
     }
 }
 
-fn keeps(exclude: &HashSet<String>, include: &HashSet<String>, name: &str) -> bool {
+fn keeps(exclude: &BTreeSet<String>, include: &BTreeSet<String>, name: &str) -> bool {
     !exclude.contains(name) && (include.is_empty() || include.contains(name))
 }
 

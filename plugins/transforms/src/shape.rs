@@ -105,6 +105,24 @@ pub fn class_of(schema: &Schema) -> &'static str {
     }
 }
 
+/// Kafka Connect's name for a kind of schema.
+pub fn type_name(schema: &Schema) -> &'static str {
+    match schema.kind {
+        Kind::Boolean => "BOOLEAN",
+        Kind::Int8 => "INT8",
+        Kind::Int16 => "INT16",
+        Kind::Int32 => "INT32",
+        Kind::Int64 => "INT64",
+        Kind::Float => "FLOAT32",
+        Kind::Double => "FLOAT64",
+        Kind::String => "STRING",
+        Kind::Bytes => "BYTES",
+        Kind::Array(_) => "ARRAY",
+        Kind::Map(..) => "MAP",
+        Kind::Struct(_) => "STRUCT",
+    }
+}
+
 /// The fields of a schema that have defaults, with these as JSON text.
 pub fn defaults(schema: &Schema) -> Vec<(String, String)> {
     let default = |field: &schema::Field| Some((field.name.clone(), field.schema.default.as_ref()?.to_string()));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hawser_e2e::{Deadline, Kafka, Rest, Topic, Worker, wait_for};
+use hawser_e2e::{Deadline, Kafka, Plugin, Rest, Topic, Worker, wait_for};
 use serde_json::{Value, json};
 
 use crate::support::{append, file_source, folder, wait_lines, with, worker_with};
@@ -56,28 +56,35 @@ impl House {
     }
 }
 
+/// Limits that the hostile plugin meets soon.
+fn limits() -> Value {
+    json!({"tasks.max": "1", "sandbox.cpu.ms": "1000", "sandbox.memory.bytes": "33554432", "sandbox.poll.timeout.ms": "3000",
+        "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter"})
+}
+
 #[test]
 fn a_hostile_source_fails_alone() {
     let mut house = House::new();
     let topic = Topic::create(Kafka::shared(), "hostile", 1);
-    let limits = json!({
-        "connector.class": "HostileSource", "tasks.max": "1", "topic": topic.name,
-        "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
-        "sandbox.cpu.ms": "1000", "sandbox.memory.bytes": "33554432",
-    });
-    for (i, (at, how, reason)) in [
+    let base = with(limits(), json!({"connector.class": "HostileSource", "topic": topic.name, "idle": "10"}));
+    for (i, (call, what, reason)) in [
         ("start", "trap", "crashed in start"),
         ("poll", "trap", "crashed in poll"),
+        ("poll", "exit", "poll"),
         ("start", "loop", "sandbox.cpu.ms"),
         ("poll", "loop", "sandbox.cpu.ms"),
-        ("poll", "grow", "memory"),
-        ("poll", "fatal", "it does not want to go on"),
-        ("poll", "chatter", ""),
+        ("poll", "sleep", "sandbox.poll.timeout.ms"),
+        ("poll", "recurse", "poll"),
+        ("poll", "grow", "sandbox.memory.bytes"),
+        ("poll", "fatal", "told to be fatal"),
+        ("poll", "env", "found 0 variables and arguments"),
+        ("poll", "read", "/etc/passwd"),
+        ("lie", "length-over", "defect of the plugin"),
     ]
     .into_iter()
     .enumerate()
     {
-        house.fails(&format!("source-{i}"), &with(limits.clone(), json!({"at": at, "how": how})), reason);
+        house.fails(&format!("source-{i}"), &with(base.clone(), json!({call: what})), reason);
     }
 }
 
@@ -86,50 +93,68 @@ fn a_hostile_sink_fails_alone() {
     let mut house = House::new();
     let topic = Topic::create(Kafka::shared(), "hostile", 1);
     topic.produce(["1", "2", "3"]);
-    let limits = json!({
-        "connector.class": "HostileSink", "tasks.max": "1", "topics": topic.name,
-        "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
-        "sandbox.cpu.ms": "1000", "sandbox.memory.bytes": "33554432",
-    });
-    for (i, (at, how, reason)) in [
+    let base = with(limits(), json!({"connector.class": "HostileSink", "topics": topic.name}));
+    for (i, (call, what, reason)) in [
         ("open", "trap", "crashed in open"),
         ("put", "trap", "crashed in put"),
         ("put", "loop", "sandbox.cpu.ms"),
-        ("put", "grow", "memory"),
-        ("put", "fatal", "it does not want to go on"),
+        ("put", "grow", "sandbox.memory.bytes"),
+        ("put", "fatal", "told to be fatal"),
         ("flush", "trap", "crashed in flush"),
         ("flush", "loop", "sandbox.cpu.ms"),
     ]
     .into_iter()
     .enumerate()
     {
-        house.fails(&format!("sink-{i}"), &with(limits.clone(), json!({"at": at, "how": how})), reason);
+        house.fails(&format!("sink-{i}"), &with(base.clone(), json!({call: what})), reason);
     }
 }
 
 #[test]
-fn a_trap_loses_and_doubles_no_record() {
+fn a_hostile_transform_fails_alone() {
+    let mut house = House::new();
+    let topic = Topic::create(Kafka::shared(), "hostile", 1);
+    let base = with(
+        limits(),
+        json!({"connector.class": "HostileSource", "topic": topic.name, "idle": "10", "transforms": "h",
+            "transforms.h.type": "HostileTransform"}),
+    );
+    for (i, (what, reason)) in
+        [("trap", "crashed in apply"), ("loop", "sandbox.cpu.ms"), ("grow", "sandbox.memory.bytes")].into_iter().enumerate()
+    {
+        house.fails(&format!("chain-{i}"), &with(base.clone(), json!({"transforms.h.apply": what})), reason);
+    }
+}
+
+#[test]
+fn a_failed_connector_runs_again_with_a_better_config() {
     let house = House::new();
-    let topic = Topic::create(Kafka::shared(), "counted", 1);
-    let config = |after: u64, how: &str| {
-        json!({
-            "connector.class": "HostileSource", "tasks.max": "1", "topic": topic.name, "at": "poll", "how": how,
-            "after": after.to_string(),
-            "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
-        })
-    };
-    house.rest().configure("counter", &config(50, "trap"));
-    house.rest().wait_failed_task("counter");
-    house.rest().configure("counter", &config(100, "retriable"));
-    topic.read_count(100, Deadline::LONG);
-    wait_for("a running task", Deadline::SHORT, || {
-        let status = house.rest().status("counter")?;
-        if status["tasks"][0]["state"] == "RUNNING" { Ok(()) } else { Err(status.to_string()) }
-    });
-    let mut values: Vec<u64> = topic.read_all().iter().map(|r| r.json().as_u64().expect("a number")).collect();
-    values.sort_unstable();
-    values.dedup();
-    assert_eq!(values, (0..100).collect::<Vec<_>>(), "at least once, and none missing");
+    let topic = Topic::create(Kafka::shared(), "repaired", 1);
+    let good = with(limits(), json!({"connector.class": "HostileSource", "topic": topic.name, "idle": "50"}));
+    house.rest().configure("repaired", &with(good.clone(), json!({"poll": "trap"})));
+    house.rest().wait_failed_task("repaired");
+    house.rest().configure("repaired", &good);
+    house.rest().wait_state("repaired", "RUNNING", 1);
+    let count = topic.read_count(1, Deadline::LONG).len();
+    house.rest().configure("repaired", &with(good.clone(), json!({"poll": "retriable"})));
+    house.rest().configure("repaired", &good);
+    topic.read_count(count + 10, Deadline::LONG);
+    house.rest().wait_state("repaired", "RUNNING", 1);
+}
+
+#[test]
+fn plugins_that_cannot_describe_themselves_are_refused() {
+    let worker = worker_with(&[]);
+    let good = Plugin::built("hostile").bytes;
+    for what in ["trap", "loop", "grow", "twice"] {
+        let marker = b"hawser-hostile-describe=";
+        let at = good.windows(marker.len()).position(|bytes| bytes == marker).expect("the marker") + marker.len();
+        let mut bytes = good.clone();
+        bytes[at..at + what.len()].copy_from_slice(what.as_bytes());
+        let message = worker.rest().upload_bytes(bytes).error(422);
+        assert!(!message.is_empty(), "{what}");
+    }
+    assert_eq!(worker.rest().get("/plugins").expect(200), json!([]));
 }
 
 #[test]

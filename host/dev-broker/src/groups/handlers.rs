@@ -23,7 +23,7 @@ use kafka_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{Group, Join, JoinResult, MAX_GROUPS, MAX_SESSION_TIMEOUT_MS, Sync};
+use super::{Group, Join, JoinResult, MAX_GROUPS, MAX_GROUPS_BYTES, MAX_SESSION_TIMEOUT_MS, MIN_REBALANCE_TIMEOUT, Sync};
 use crate::{
     api::{Caller, code},
     broker::Broker,
@@ -68,6 +68,8 @@ fn begin_join(
     }
     let rebalance_timeout = if caller.version == 0 { session_timeout } else { millis(request.rebalance_timeout_ms) };
     let mut state = broker.lock();
+    let metadata: usize = request.protocols.iter().map(|p| p.metadata.len()).sum();
+    check_memory(&state, metadata)?;
     let group = group_mut(&mut state, &request.group_id)?;
     let join = Join {
         member_id: own_text(&request.member_id),
@@ -76,7 +78,7 @@ fn begin_join(
         protocol_type: own_text(&request.protocol_type),
         protocols: request.protocols.iter().map(|p| (own_text(&p.name), own(&p.metadata))).collect(),
         session_timeout,
-        rebalance_timeout,
+        rebalance_timeout: rebalance_timeout.max(MIN_REBALANCE_TIMEOUT),
         needs_member_id: caller.version >= 4,
         can_skip_assignment: caller.version >= 9,
         reply,
@@ -84,6 +86,15 @@ fn begin_join(
     group.join(join, Instant::now());
     broker.timers.notify_one();
     Ok(())
+}
+
+fn check_memory(state: &State, more: usize) -> Result<(), ResponseError> {
+    let used: usize = state.groups.values().map(Group::bytes).sum();
+    if used + more <= MAX_GROUPS_BYTES {
+        return Ok(());
+    }
+    tracing::error!("a member was refused: members hold {used} of {MAX_GROUPS_BYTES} bytes; close consumers");
+    Err(ResponseError::PolicyViolation)
 }
 
 /// The group, made if need be.
@@ -134,10 +145,18 @@ pub(crate) async fn sync(broker: &Broker, _caller: &Caller, request: SyncGroupRe
         assignments: request.assignments.iter().map(|a| (own_text(&a.member_id), own(&a.assignment))).collect(),
         reply,
     };
-    let found = broker.lock().groups.get_mut(&**request.group_id).map(|group| group.sync(sync, Instant::now()));
+    let found = {
+        let mut state = broker.lock();
+        let size = request.assignments.iter().map(|a| a.assignment.len()).sum();
+        check_memory(&state, size).and_then(|()| {
+            let group = state.groups.get_mut(&**request.group_id).ok_or(ResponseError::UnknownMemberId)?;
+            group.sync(sync, Instant::now());
+            Ok(())
+        })
+    };
     let result = match found {
-        Some(()) => answer.await.unwrap_or(Err(ResponseError::UnknownMemberId)),
-        None => Err(ResponseError::UnknownMemberId),
+        Ok(()) => answer.await.unwrap_or(Err(ResponseError::UnknownMemberId)),
+        Err(error) => Err(error),
     };
     let response = SyncGroupResponse::default();
     match result {

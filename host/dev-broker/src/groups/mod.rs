@@ -6,6 +6,8 @@
 pub(crate) mod handlers;
 mod membership;
 pub(crate) mod offsets;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,6 +28,10 @@ pub(crate) const MAX_GROUPS: usize = 10_000;
 const MAX_MEMBERS: usize = 1_000;
 /// Bytes of metadata or assignment that one member may have.
 const MAX_MEMBER_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of metadata and assignments over all groups.
+const MAX_GROUPS_BYTES: usize = 256 * 1024 * 1024;
+/// Shortest wait for the members of a rebalance.
+const MIN_REBALANCE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The answer to a JoinGroup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -144,6 +150,12 @@ impl Group {
 
     pub fn protocol_type(&self) -> &StrBytes {
         &self.protocol_type
+    }
+
+    /// Memory of what members have sent.
+    fn bytes(&self) -> usize {
+        let sent = |m: &Member| m.protocols.iter().map(|(_, metadata)| metadata.len()).sum::<usize>();
+        self.members.values().map(|member| sent(member) + member.assignment.len()).sum()
     }
 
     /// The name of the state, as Kafka's tools show it.

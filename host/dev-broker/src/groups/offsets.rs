@@ -31,6 +31,8 @@ use crate::{
 
 /// Longest metadata of a commit, as in Kafka (`offset.metadata.max.bytes`).
 const MAX_METADATA_BYTES: usize = 4096;
+/// Committed offsets over all groups.
+const MAX_OFFSETS: usize = 100_000;
 
 type Key = (String, i32);
 
@@ -45,6 +47,10 @@ pub(crate) struct GroupOffsets {
 impl GroupOffsets {
     pub fn is_empty(&self) -> bool {
         self.committed.is_empty() && self.pending.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.committed.len() + self.pending.values().map(BTreeMap::len).sum::<usize>()
     }
 
     pub fn commit(&mut self, commits: Vec<Commit>) {
@@ -106,12 +112,14 @@ pub(crate) fn check_commit(
     Ok(Commit { topic: topic.to_owned(), partition, offset, leader_epoch, metadata: metadata.to_owned() })
 }
 
-/// Whether there may be offsets of one more group.
+/// Whether there is room for another commit.
 pub(crate) fn check_room(state: &State, group: &str) -> Result<(), ResponseError> {
-    if state.offsets.contains_key(group) || state.offsets.len() < MAX_GROUPS {
+    let offsets: usize = state.offsets.values().map(GroupOffsets::len).sum();
+    let known = state.offsets.contains_key(group);
+    if offsets < MAX_OFFSETS && (known || state.offsets.len() < MAX_GROUPS) {
         return Ok(());
     }
-    tracing::error!("a commit was refused: {MAX_GROUPS} groups have offsets; delete groups");
+    tracing::error!("a commit was refused: there are {offsets} offsets of {} groups; delete groups", state.offsets.len());
     Err(ResponseError::PolicyViolation)
 }
 

@@ -115,9 +115,6 @@ impl PartitionLog {
         if batch.base_offset < self.next || batch.last_offset < batch.base_offset {
             return Err(Corrupt("the batch overlaps the one before it"));
         }
-        if self.batches.is_empty() && self.start == self.next {
-            self.start = batch.base_offset;
-        }
         if header.is_control() {
             self.end_transaction(&header, is_commit_marker(&batch.bytes));
         } else if header.is_idempotent() {
@@ -233,7 +230,7 @@ impl PartitionLog {
     /// Restores what a snapshot knows beside the batches.
     pub fn restore(&mut self, (start, next, cleaned): (i64, i64, i64), producers: Vec<ProducerImage>, aborted: Vec<AbortedTxn>) {
         self.set_start(start);
-        self.next = self.next.max(next);
+        self.next = next;
         self.cleaned = cleaned;
         self.producers = Producers::from_images(producers);
         self.open = self.producers.open().map(|(id, first)| (first, id)).collect();

@@ -13,7 +13,7 @@ use crate::{
 /// Batches remembered per producer to recognise a repeated one, as in Kafka.
 const REMEMBERED_BATCHES: usize = 5;
 /// Producers remembered per partition; beyond it those silent for longest are forgotten.
-const MAX_PRODUCERS: usize = 10_000;
+const MAX_PRODUCERS: usize = 1_000;
 
 /// A transaction that was aborted on a partition, up to its marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

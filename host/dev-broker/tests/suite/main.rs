@@ -3,6 +3,9 @@
 //! A case that needs nothing but a Kafka client is a function over a bootstrap address, so that it can also be run against
 //! Apache Kafka: `KAFKA_BOOTSTRAP=host:port cargo test -p hawser-dev-broker --test suite any_broker`.
 
+// Everything here is test code; clippy only sees that in functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod admin;
 mod cleaning;
 mod common;

@@ -63,11 +63,17 @@ impl KafkaLog {
         })
     }
 
-    /// The end offset of every partition.
+    /// The end offset of every partition. A topic that was created just now, or whose leader moves, is asked again.
     async fn ends(&self) -> Result<Vec<(i32, i64)>, StoreError> {
-        let (consumer, topic, partitions) = (self.consumer.clone(), self.topic.clone(), self.partitions);
-        let ends = tokio::task::spawn_blocking(move || ends(&consumer, &topic, partitions)).await;
-        ends.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| self.unreadable(&error))
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        loop {
+            let (consumer, topic, partitions) = (self.consumer.clone(), self.topic.clone(), self.partitions);
+            let ends = tokio::task::spawn_blocking(move || ends(&consumer, &topic, partitions)).await;
+            match ends.unwrap_or(Err(KafkaError::Canceled)) {
+                Err(error) if is_passing(&error) && Instant::now() < deadline => tokio::time::sleep(RETRY_PAUSE).await,
+                ends => return ends.map_err(|error| self.unreadable(&error)),
+            }
+        }
     }
 
     async fn reach(&self, targets: &[(i32, i64)], doing: &'static str) -> Result<(), StoreError> {
@@ -167,6 +173,26 @@ impl Drop for KafkaLog {
             follower.abort();
         }
     }
+}
+
+/// Whether a request may succeed when it is sent again.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
 }
 
 /// The end offsets of a topic's partitions, with one request per broker.

@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 
+use hawser_dev_broker::{DevBroker, DevBrokerConfig};
+use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::FutureRecord;
+use rdkafka::producer::{FutureRecord, Producer};
 
-use super::super::{Entry, LogReader, LogRecord};
+use super::super::{ConfigChange, ConfigStore, Entry, LogReader, LogRecord, OffsetStore, RawConfig, State, Status, StatusStore};
 use super::topic::{check_partitions, check_policy};
 use super::*;
 
@@ -28,23 +31,66 @@ fn entry(key: &str, value: Option<&str>) -> Entry {
 }
 
 fn spec(purpose: TopicPurpose) -> TopicSpec {
-    TopicSpec { name: "t".into(), purpose, partitions: 4, replication: 1, settings: vec![] }
+    TopicSpec { name: unique("t"), purpose, partitions: 4, replication: 1, settings: vec![] }
+}
+
+/// A name that no other test or run uses.
+fn unique(name: &str) -> String {
+    let random = RandomState::new().hash_one(name);
+    format!("hawser-test-{name}-{random:x}")
+}
+
+/// A broker: the one at `KAFKA_BOOTSTRAP`, else a development broker that ends with this.
+struct Broker {
+    settings: ClientConfig,
+    own: Option<DevBroker>,
+}
+
+impl Broker {
+    async fn start() -> Broker {
+        let (bootstrap, own) = match std::env::var("KAFKA_BOOTSTRAP") {
+            Ok(bootstrap) => (bootstrap, None),
+            Err(_) => {
+                let broker = DevBroker::start(DevBrokerConfig::default()).await.unwrap();
+                (broker.bootstrap(), Some(broker))
+            }
+        };
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", bootstrap);
+        Broker { settings, own }
+    }
+
+    fn store(&self) -> KafkaStore {
+        KafkaStore::new(&self.settings).unwrap()
+    }
+
+    async fn create(&self, name: &str, partitions: i32, policy: &str) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("cleanup.policy", policy);
+        let admin: AdminClient<DefaultClientContext> = self.settings.create().unwrap();
+        admin.create_topics([&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    }
+
+    async fn stop(self) {
+        if let Some(own) = self.own {
+            own.shutdown().await;
+        }
+    }
+}
+
+async fn follow(log: &Arc<dyn CompactedLog>) -> Arc<Map> {
+    let map = Arc::new(Map::default());
+    log.start(map.clone()).await.unwrap();
+    map
 }
 
 #[tokio::test]
 async fn a_topic_is_written_and_read_like_any_log() {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("t", 4, 1).unwrap();
-    let mut settings = ClientConfig::new();
-    settings.set("bootstrap.servers", cluster.bootstrap_servers());
-    let store = KafkaStore::new(&settings).unwrap();
-    let log = || KafkaLog::new(&settings, store.producer.clone(), "t", 4).unwrap();
-    let (ours, theirs) = (log(), log());
+    let broker = Broker::start().await;
+    let spec = spec(TopicPurpose::Offsets);
+    let (ours, theirs) = (broker.store().log(spec.clone()).await.unwrap(), broker.store().log(spec.clone()).await.unwrap());
     assert!(matches!(ours.append(vec![entry("x", None)]).await, Err(StoreError::NotStarted(_))));
     assert!(matches!(ours.read_to_end().await, Err(StoreError::NotStarted(_))));
-    let (our_map, their_map) = (Arc::new(Map::default()), Arc::new(Map::default()));
-    ours.start(our_map.clone()).await.unwrap();
-    theirs.start(their_map.clone()).await.unwrap();
+    let (our_map, their_map) = (follow(&ours).await, follow(&theirs).await);
     assert!(matches!(ours.start(our_map.clone()).await, Err(StoreError::NotStarted(_))));
 
     let entries = (0..1000).map(|n| entry(&format!("key {n}"), Some(&n.to_string())));
@@ -58,11 +104,137 @@ async fn a_topic_is_written_and_read_like_any_log() {
     assert_eq!(our_map.0.lock().unwrap().len(), 999);
     assert_eq!(our_map.0.lock().unwrap()[b"key 1".as_slice()], b"newer");
 
-    let late = log();
-    let late_map = Arc::new(Map::default());
-    late.start(late_map.clone()).await.unwrap();
+    let late = broker.store().log(spec).await.unwrap();
+    let late_map = follow(&late).await;
     assert_eq!(*late_map.0.lock().unwrap(), *our_map.0.lock().unwrap());
     late.append(vec![]).await.unwrap();
+    drop((ours, theirs, late));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn topics_are_created_as_asked_and_refused_if_unfit() {
+    let broker = Broker::start().await;
+    let store = broker.store();
+    let mut wanted = spec(TopicPurpose::Configs);
+    wanted.settings = vec![("segment.bytes".into(), "1048576".into()), ("cleanup.policy".into(), "delete".into())];
+    drop(store.log(wanted.clone()).await.unwrap());
+    drop(store.log(wanted.clone()).await.unwrap());
+    let resources = store.admin.describe_configs([&ResourceSpecifier::Topic(&wanted.name)], &AdminOptions::new()).await.unwrap();
+    let resource = resources.into_iter().next().unwrap().unwrap();
+    let setting = |name: &str| resource.get(name).and_then(|entry| entry.value.clone());
+    assert_eq!(setting("cleanup.policy").as_deref(), Some("compact"));
+    assert_eq!(setting("segment.bytes").as_deref(), Some("1048576"));
+
+    let refused = async |partitions: i32, policy: &str, purpose| {
+        let spec = spec(purpose);
+        broker.create(&spec.name, partitions, policy).await;
+        match store.log(spec).await {
+            Err(StoreError::Topic(message)) => message,
+            other => panic!("{:?}", other.err()),
+        }
+    };
+    assert!(refused(1, "delete", TopicPurpose::Configs).await.contains("found the topic currently has 'cleanup.policy=delete'"));
+    assert!(
+        refused(3, "compact,delete", TopicPurpose::Offsets).await.contains("supplied via the 'offset.storage.topic' property")
+    );
+    assert!(refused(2, "compact", TopicPurpose::Configs).await.contains("but found 2 partitions"));
+    let illegal = TopicSpec { name: "a/b\0".into(), ..spec(TopicPurpose::Statuses) };
+    assert!(matches!(store.log(illegal).await, Err(StoreError::Topic(_))));
+    let too_many = TopicSpec { replication: 99, ..spec(TopicPurpose::Statuses) };
+    assert!(matches!(store.log(too_many).await, Err(StoreError::Topic(_))));
+    drop(store);
+    broker.stop().await;
+}
+
+/// The last offset of a partition may be the marker of a transaction, as when a leader with exactly-once support wrote.
+#[tokio::test]
+async fn the_end_is_found_behind_transaction_markers() {
+    let broker = Broker::start().await;
+    let spec = spec(TopicPurpose::Configs);
+    let log = broker.store().log(spec.clone()).await.unwrap();
+    let map = follow(&log).await;
+    let mut settings = broker.settings.clone();
+    settings.set("transactional.id", unique("tx"));
+    let producer: FutureProducer = settings.create().unwrap();
+    let (topic, control) = (spec.name.clone(), producer.clone());
+    let transact = async move |key: &'static str, commits: bool| {
+        let producer = control.clone();
+        producer.begin_transaction().unwrap();
+        producer.send(FutureRecord::to(&topic).key(key).payload("v"), REQUEST_TIMEOUT).await.unwrap();
+        tokio::task::spawn_blocking(move || match commits {
+            true => producer.commit_transaction(REQUEST_TIMEOUT).unwrap(),
+            false => producer.abort_transaction(REQUEST_TIMEOUT).unwrap(),
+        })
+        .await
+        .unwrap();
+    };
+    tokio::task::spawn_blocking(move || producer.init_transactions(REQUEST_TIMEOUT).unwrap()).await.unwrap();
+    transact("committed", true).await;
+    log.read_to_end().await.unwrap();
+    assert_eq!(map.0.lock().unwrap().len(), 1);
+    transact("aborted", false).await;
+    log.read_to_end().await.unwrap();
+    log.read_to_end().await.unwrap();
+    assert_eq!(map.0.lock().unwrap().len(), 1);
+    log.append(vec![entry("after", Some("v"))]).await.unwrap();
+    let late = broker.store().log(spec).await.unwrap();
+    assert_eq!(follow(&late).await.0.lock().unwrap().len(), 2);
+    drop((log, late));
+    broker.stop().await;
+}
+
+/// The typed layers on topics, and a second worker that finds what the first has left.
+#[tokio::test]
+async fn a_second_worker_carries_on() {
+    let broker = Broker::start().await;
+    let specs = [TopicPurpose::Configs, TopicPurpose::Offsets, TopicPurpose::Statuses].map(spec);
+    let open = async || {
+        let store = broker.store();
+        let [configs, offsets, statuses] = specs.clone().map(|spec| store.log(spec));
+        (
+            ConfigStore::open(configs.await.unwrap()).await.unwrap(),
+            OffsetStore::open(offsets.await.unwrap()).await.unwrap(),
+            StatusStore::open(statuses.await.unwrap()).await.unwrap(),
+        )
+    };
+    let config: RawConfig = serde_json::from_str(r#"{"name":"c","z":null}"#).unwrap();
+    let running = Status { state: State::Running, trace: None, worker_id: "w".into(), generation: 1 };
+    let (configs, offsets, statuses) = open().await;
+    let (other_configs, other_offsets, _other_statuses) = open().await;
+    let mut changes = other_configs.changes();
+    configs.put_connector("c", config.clone(), None).await.unwrap();
+    configs.put_task_configs("c", vec![config.clone(), config.clone()]).await.unwrap();
+    offsets.put("c", vec![(r#"{"f":1}"#.into(), Some(r#"{"o":1}"#.into()))]).await.unwrap();
+    statuses.put_task("c", 0, running.clone());
+    statuses.flush(REQUEST_TIMEOUT).await.unwrap();
+
+    assert_eq!(changes.recv().await.unwrap(), ConfigChange::Connector("c".into()));
+    assert_eq!(changes.recv().await.unwrap(), ConfigChange::Tasks("c".into()));
+    other_configs.refresh().await.unwrap();
+    assert_eq!(other_configs.snapshot().offset, configs.snapshot().offset);
+    assert_eq!(other_offsets.list("c").await.unwrap().len(), 1);
+
+    let (late_configs, late_offsets, late_statuses) = open().await;
+    let connector = late_configs.snapshot().connector("c").unwrap().clone();
+    assert_eq!((&*connector.config, connector.tasks.len()), (&config, 2));
+    assert_eq!(&*late_offsets.get("c", &[r#"{"f":1}"#.into()]).await.unwrap()[0].clone().unwrap(), r#"{"o":1}"#);
+    assert_eq!(late_statuses.task("c", 0), Some(running));
+    late_configs.delete_connector("c").await.unwrap();
+    configs.refresh().await.unwrap();
+    assert!(configs.snapshot().connectors.is_empty());
+    drop((configs, offsets, statuses, other_configs, other_offsets, _other_statuses));
+    drop((late_configs, late_offsets, late_statuses));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn waits_are_bounded() {
+    let progress = super::progress::Progress::new(2);
+    progress.advance([(0, 5), (1, 1), (7, 9), (-1, 9)]);
+    assert!(progress.reach(&[(0, 5), (1, 0)], REQUEST_TIMEOUT).await);
+    assert!(!progress.reach(&[(1, 2)], Duration::from_millis(1)).await);
+    assert!(!progress.reach(&[(7, 1)], Duration::from_millis(1)).await);
 }
 
 /// The hashes of these keys stand in Kafka's own tests (its `UtilsTest`).
@@ -89,7 +261,8 @@ async fn a_key_goes_where_kafkas_default_partitioner_puts_it() {
 #[test]
 fn unfit_topics_are_refused_in_kafka_connects_words() {
     let check = |purpose, policy: &str, expect: Option<&str>| {
-        let error = check_policy(&spec(purpose), policy).err().map(|error| error.to_string());
+        let spec = TopicSpec { name: "NAME".into(), ..spec(purpose) };
+        let error = check_policy(&spec, policy).err().map(|error| error.to_string());
         assert_eq!(error.as_deref(), expect);
     };
     check(TopicPurpose::Configs, "compact", None);
@@ -97,7 +270,7 @@ fn unfit_topics_are_refused_in_kafka_connects_words() {
         TopicPurpose::Configs,
         "delete",
         Some(
-            "Topic 't' supplied via the 'config.storage.topic' property is required to have 'cleanup.policy=compact' to guarantee \
+            "Topic 'NAME' supplied via the 'config.storage.topic' property is required to have 'cleanup.policy=compact' to guarantee \
              consistency and durability of connector configurations, but found the topic currently has 'cleanup.policy=delete'. \
              Continuing would likely result in eventually losing connector configurations and problems restarting this Connect \
              cluster in the future. Change the 'config.storage.topic' property in the Connect worker configurations to use a \

@@ -63,9 +63,14 @@ pub enum JsonKind {
 
 /// A piece of JSON text, borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Json<'a>(pub(super) &'a [u8]);
+pub struct Json<'a>(&'a [u8]);
 
 impl<'a> Json<'a> {
+    /// A text that is one JSON value.
+    pub fn new(text: &'a [u8]) -> Self {
+        Self(text.trim_ascii())
+    }
+
     /// The text.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.0
@@ -119,13 +124,13 @@ impl Object<'_> {
 
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
-        self.members.iter().map(|member| (self.text(member.name), Json(member.value.of(self.data, self.scratch))))
+        self.members.iter().map(|member| (self.text(member.name), Json::new(member.value.of(self.data, self.scratch))))
     }
 
     /// The value of a member.
     pub fn get(&self, name: &str) -> Option<Json<'_>> {
         let member = self.members.get(self.position(name)?)?;
-        Some(Json(member.value.of(self.data, self.scratch)))
+        Some(Json::new(member.value.of(self.data, self.scratch)))
     }
 
     /// Sets a member to a piece of JSON text: in its place if it is there, else as the last one.
@@ -197,31 +202,33 @@ impl Object<'_> {
     /// Gives the members for whose names there is a new one that name. Of two that end up with one name, the later
     /// one stays.
     pub fn rename<'n>(&mut self, mut new_name: impl FnMut(&str) -> Option<&'n str>) {
+        let mut renamed = false;
         for place in 0..self.members.len() {
-            let Some(member) = self.members.get_mut(place) else {
-                break;
-            };
+            let Some(member) = self.members.get_mut(place) else { break };
             if let Some(name) = new_name(text(member.name.of(self.data, self.scratch))) {
                 member.name = push(self.scratch, name);
-                *self.dirty = true;
+                renamed = true;
             }
         }
-        if *self.dirty {
+        if renamed {
+            *self.dirty = true;
             self.keep_last_of_each_name();
         }
     }
 
     fn keep_last_of_each_name(&mut self) {
-        let mut seen: HashMap<&[u8], usize> = HashMap::with_capacity(self.members.len());
-        for (place, member) in self.members.iter().enumerate() {
-            seen.insert(member.name.of(self.data, self.scratch), place);
+        let name = |member: &Member| member.name.of(self.data, self.scratch);
+        let few = self.members.len() < FEW_MEMBERS;
+        let alone = |(place, member): (usize, &Member)| {
+            position(self.members.get(..place).unwrap_or_default(), self.data, self.scratch, name(member)).is_none()
+        };
+        if few && self.members.iter().enumerate().all(alone) {
+            return;
         }
-        if seen.len() < self.members.len() {
-            let mut places: Vec<usize> = seen.into_values().collect();
-            places.sort_unstable();
-            let kept = places.iter().filter_map(|&place| self.members.get(place).copied()).collect();
-            *self.members = kept;
-        }
+        let last: HashMap<&[u8], usize> = self.members.iter().enumerate().map(|(place, member)| (name(member), place)).collect();
+        let mut places: Vec<usize> = last.into_values().collect();
+        places.sort_unstable();
+        *self.members = places.iter().filter_map(|&place| self.members.get(place).copied()).collect();
     }
 
     fn position(&self, name: &str) -> Option<usize> {

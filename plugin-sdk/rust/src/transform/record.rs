@@ -187,11 +187,11 @@ impl Record {
     pub fn json(&self, side: Side) -> Json<'_> {
         let slot = self.slot(side);
         if slot.dirty {
-            return Json(b"{}");
+            return Json::new(b"{}");
         }
         let text = slot.text.filter(|_| slot.schema.is_json());
         let text = text.map_or(b"".as_slice(), |text| text.of(&self.columns.data, &self.scratch));
-        Json(text.trim_ascii())
+        Json::new(text)
     }
 
     /// Its key or value as it is by now.

@@ -1,5 +1,7 @@
 //! Each transform by itself on single records: what goes in, what comes out.
 
+mod more;
+
 use hawser_plugin::prelude::*;
 use hawser_plugin::record::RecordView;
 use hawser_plugin::schema;

@@ -1,0 +1,87 @@
+//! What the herder, its reconciler and its connectors share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use super::classes::Classes;
+use super::engine::Engine;
+use super::framework::Framework;
+use crate::cluster::Identity;
+use crate::store::{ConfigStore, OffsetStore, State, Status, StatusStore};
+
+/// How the herder behaves: from the worker's configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long tasks may take to stop, all together: `task.shutdown.graceful.timeout.ms`.
+    pub graceful_stop: Duration,
+    /// How often a running connector is asked for its tasks: `tasks.refresh.interval.ms`. None: only when it starts.
+    pub task_refresh_interval: Option<Duration>,
+    /// `topic.tracking.enable`.
+    pub topic_tracking: bool,
+    /// `topic.tracking.allow.reset`.
+    pub topic_tracking_reset: bool,
+    /// The worker's consumer group, which no sink may use; none without a cluster.
+    pub group_id: Option<String>,
+    /// Id of the Kafka cluster.
+    pub kafka_cluster_id: String,
+    /// Most bytes of an uploaded component.
+    pub max_component_bytes: usize,
+}
+
+impl std::default::Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            graceful_stop: Duration::from_secs(5),
+            task_refresh_interval: Some(Duration::from_secs(300)),
+            topic_tracking: true,
+            topic_tracking_reset: true,
+            group_id: None,
+            kafka_cluster_id: String::new(),
+            max_component_bytes: 64 << 20,
+        }
+    }
+}
+
+/// What a running connector runs on.
+pub(super) struct Running {
+    /// Version of its class.
+    pub(super) version: String,
+    /// Uploads that it uses: name and version.
+    pub(super) uses: Vec<(Arc<str>, String)>,
+}
+
+impl Running {
+    /// A task was started on its own: it may run on newer uploads than the rest.
+    pub(super) fn add(&mut self, uses: &[(Arc<str>, String)]) {
+        for used in uses {
+            if !self.uses.contains(used) {
+                self.uses.push(used.clone());
+            }
+        }
+    }
+}
+
+/// Shared by everything in this room.
+pub(super) struct Context {
+    pub(super) configs: Arc<ConfigStore>,
+    pub(super) offsets: Arc<OffsetStore>,
+    pub(super) statuses: Arc<StatusStore>,
+    pub(super) classes: Arc<dyn Classes>,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) framework: Framework,
+    pub(super) identity: Identity,
+    pub(super) settings: Settings,
+    /// Taken by whoever reads the configuration to decide on a write of it.
+    pub(super) writes: tokio::sync::Mutex<()>,
+    /// By connector.
+    pub(super) running: DashMap<Arc<str>, Running>,
+}
+
+impl Context {
+    /// A status that this worker writes now.
+    pub(super) fn status(&self, state: State, trace: Option<String>) -> Status {
+        Status { state, trace, worker_id: self.identity.worker_id.to_string(), generation: self.identity.generation }
+    }
+}

@@ -1,0 +1,484 @@
+//! The engine that counts: plugins in the sandbox, tasks of the task room, consumer groups on Kafka.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use super::classes::FoundClass;
+use super::config_def::{ConfigValue, split_list};
+use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
+use super::plan::Plan;
+use super::validation::sink_topics;
+use crate::config::{OverridePolicy, Providers};
+use crate::convert::Converters;
+use crate::kafka::{self, Admin, ClientError, ClientKind, ClientSettings, ProducerLimits, Subscription, TopicPartition};
+use crate::plugin::{Catalogue, Plugin};
+use crate::record::BatchLimits;
+use crate::sandbox::{CallError, Grants, InstanceEnv, InstanceLimits};
+use crate::store::{OffsetStore, RawConfig, StatusStore};
+use crate::task::{
+    Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
+    TaskState, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
+};
+use crate::tenant::Policy;
+
+/// Longest wait for config providers: they read files, which may be on a network.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest wait for the members of a stopped sink to have left their group, and how often it is looked at.
+const IDLE_WAIT: Duration = Duration::from_secs(10);
+const IDLE_POLL: Duration = Duration::from_millis(200);
+
+/// Calls for validation and task configurations under way at a time; further ones wait.
+const MAX_CALLS: usize = 64;
+
+/// Errors of librdkafka that mean that a consumer group is in use.
+const IN_USE: [rdkafka::types::RDKafkaErrorCode; 3] = {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    [Code::NonEmptyGroup, Code::UnknownMemberId, Code::RebalanceInProgress]
+};
+
+/// What the engine is made of.
+pub struct LiveEngine {
+    /// Uploaded plugins.
+    pub catalogue: Arc<Catalogue>,
+    /// The worker's configuration, for Kafka clients and converters: it may hold secrets.
+    pub worker: Config,
+    /// What connectors may be granted.
+    pub policy: Policy,
+    /// Limits of an instance unless a connector asks for less.
+    pub limits: InstanceLimits,
+    /// Resolves references.
+    pub providers: Arc<Providers>,
+    /// Which client settings connectors may override.
+    pub overrides: OverridePolicy,
+    /// When tasks commit.
+    pub commit: CommitTiming,
+    /// Whether missing topics of sources are created.
+    pub topic_creation: bool,
+    /// Offsets of sources.
+    pub offsets: Arc<OffsetStore>,
+    /// Hears which topics are used; none if topics are not tracked.
+    pub tracker: Option<Arc<StatusStore>>,
+    /// Bounds short calls into plugins.
+    pub calls: Semaphore,
+}
+
+impl LiveEngine {
+    /// The bound on short calls.
+    pub fn calls() -> Semaphore {
+        Semaphore::new(MAX_CALLS)
+    }
+
+    fn plugin(&self, class: &FoundClass) -> Result<Arc<Plugin>, String> {
+        let name = class.plugin.as_deref().unwrap_or_default();
+        let found = self.catalogue.versions(name).into_iter().find(|plugin| plugin.manifest.version == class.version);
+        found.ok_or_else(|| format!("The plugin {name} {} has been deleted; upload it again", class.version))
+    }
+
+    fn env(&self, plan: &Plan, task: Option<u32>) -> Result<InstanceEnv, String> {
+        let asked = Grants::parse(&plan.config).map_err(|error| error.to_string())?;
+        Ok(InstanceEnv {
+            connector: Arc::clone(&plan.name),
+            task,
+            grants: self.policy.grant(asked).map_err(|denied| denied.to_string())?,
+            limits: self.limits.with_config(&plan.config, &self.limits).map_err(|error| error.to_string())?,
+            schemas: Arc::default(),
+        })
+    }
+
+    /// The connector's transforms in their order.
+    fn transforms(&self, plan: &Plan) -> Result<Vec<TransformStep>, String> {
+        split_list(plan.get("transforms").unwrap_or_default())
+            .into_iter()
+            .map(|alias| {
+                let prefix = format!("transforms.{alias}.");
+                let (plugin, class, mut config) = self.stage(plan, &prefix)?;
+                let predicate = match take(&mut config, "predicate") {
+                    Some(alias) => {
+                        let (plugin, class, config) = self.stage(plan, &format!("predicates.{alias}."))?;
+                        Some(PredicateStep { alias, class, component: plugin.component.clone(), config })
+                    }
+                    None => None,
+                };
+                let negate = take(&mut config, "negate").is_some_and(|negate| negate.trim().eq_ignore_ascii_case("true"));
+                Ok(TransformStep { alias, class, component: plugin.component.clone(), config, predicate, negate })
+            })
+            .collect()
+    }
+
+    /// The plugin, the class and the keys of a transform or predicate.
+    fn stage(&self, plan: &Plan, prefix: &str) -> Result<(Arc<Plugin>, String, Config), String> {
+        let type_key = format!("{prefix}type");
+        let name = plan
+            .get(&type_key)
+            .ok_or_else(|| format!("Missing required configuration \"{type_key}\" which has no default value."))?;
+        let version = plan.get(&format!("{prefix}plugin.version"));
+        let found = self.catalogue.resolve(name, version).map_err(|error| error.to_string())?;
+        let config = plan
+            .config
+            .iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
+            .filter(|(key, _)| key != "type" && key != "plugin.version")
+            .collect();
+        Ok((found.plugin, found.class.name, config))
+    }
+
+    fn source(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SourceSpec, String> {
+        let env = self.env(plan, Some(task))?;
+        let producer = ClientSettings::source_producer(&self.worker, &plan.name, task, &plan.config);
+        let admin = match self.topic_creation {
+            true => {
+                let id = format!("connector-adminclient-{}-{task}", plan.name);
+                Some(ClientSettings::admin(&self.worker, id, &plan.config).map_err(|error| error.to_string())?)
+            }
+            false => None,
+        };
+        Ok(SourceSpec {
+            id: TaskId { connector: Arc::clone(&plan.name), task },
+            plugin: self.instance(plan, config, env.clone())?,
+            chains: group_steps(self.transforms(plan)?, &env),
+            converters: self.converters(plan, &env)?,
+            producer: producer.map_err(|error| error.to_string())?,
+            producer_limits: ProducerLimits::default(),
+            admin,
+            errors: ErrorPolicy::from_config(&plan.config).map_err(|error| error.to_string())?,
+            commit: self.commit,
+            paused,
+        })
+    }
+
+    fn sink(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SinkSpec, String> {
+        let env = self.env(plan, Some(task))?;
+        let subscription = subscription(plan)?;
+        let consumer = ClientSettings::sink_consumer(&self.worker, &plan.name, task, &plan.config);
+        let errors = ErrorPolicy::for_sink(&self.worker, &plan.name, task, &plan.config, &subscription);
+        Ok(SinkSpec {
+            id: TaskId { connector: Arc::clone(&plan.name), task },
+            plugin: self.instance(plan, config, env.clone())?,
+            chains: group_steps(self.transforms(plan)?, &env),
+            converters: self.converters(plan, &env)?,
+            consumer: consumer.map_err(|error| error.to_string())?,
+            errors: errors.map_err(|error| error.to_string())?,
+            subscription,
+            batch: BatchLimits::default(),
+            commit: self.commit,
+            paused,
+        })
+    }
+
+    fn instance(&self, plan: &Plan, config: &Config, env: InstanceEnv) -> Result<Box<PluginSpec>, String> {
+        let component = self.plugin(&plan.class)?.component.clone();
+        Ok(Box::new(PluginSpec { component, class: plan.class.name.clone(), config: config.clone(), env }))
+    }
+
+    fn converters(&self, plan: &Plan, env: &InstanceEnv) -> Result<Converters, String> {
+        Converters::from_config(&plan.config, &self.worker, &env.schemas).map_err(|error| error.to_string())
+    }
+
+    fn admin(&self, plan: &Plan) -> Result<Admin, GroupError> {
+        let id = format!("connector-worker-adminclient-{}", plan.name);
+        let settings = ClientSettings::admin(&self.worker, id, &plan.config);
+        Ok(Admin::new(settings.map_err(|error| GroupError::Failed(error.to_string()))?))
+    }
+
+    /// The consumer group of a sink.
+    fn group(&self, plan: &Plan) -> Result<String, GroupError> {
+        let settings = ClientSettings::sink_consumer(&self.worker, &plan.name, 0, &plan.config);
+        let settings = settings.map_err(|error| GroupError::Failed(error.to_string()))?;
+        Ok(settings.group_id().unwrap_or_default().to_owned())
+    }
+}
+
+/// What a sink reads.
+fn subscription(plan: &Plan) -> Result<Subscription, String> {
+    let topics = sink_topics(plan.get("topics").unwrap_or_default());
+    let subscription = match topics.is_empty() {
+        false => Subscription::topics(topics),
+        true => Subscription::pattern(plan.get("topics.regex").unwrap_or_default()),
+    };
+    subscription.map_err(|error| error.to_string())
+}
+
+fn take(config: &mut Config, key: &str) -> Option<String> {
+    let place = config.iter().position(|(name, _)| name == key)?;
+    Some(config.remove(place).1)
+}
+
+fn failure(error: CallError) -> PluginError {
+    match error.is_retriable() {
+        true => PluginError::Retriable(error.to_string()),
+        false => PluginError::Failed(error.to_string()),
+    }
+}
+
+fn group_failure(error: ClientError) -> GroupError {
+    match &error {
+        ClientError::Kafka { code: Some(code), .. } if IN_USE.contains(code) => GroupError::InUse,
+        _ => GroupError::Failed(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Engine for LiveEngine {
+    async fn resolve(&self, config: &RawConfig) -> Result<Resolved, String> {
+        let (providers, config) = (Arc::clone(&self.providers), config.clone());
+        let resolving = tokio::task::spawn_blocking(move || {
+            let resolved = providers.resolve(config.iter()).map_err(|error| error.to_string())?;
+            let mut references = Vec::new();
+            for reference in config.iter().filter_map(|(_, value)| value).flat_map(references_in) {
+                let alone = providers.resolve([("", Some(reference))]).map_err(|error| error.to_string())?;
+                references.extend(
+                    alone
+                        .config
+                        .into_iter()
+                        .filter_map(|(_, value)| value)
+                        .filter(|value| value != reference)
+                        .map(|value| (reference.to_owned(), value)),
+                );
+            }
+            Ok(Resolved { values: resolved.config, references })
+        });
+        match tokio::time::timeout(RESOLVE_TIMEOUT, resolving).await {
+            Ok(Ok(resolved)) => resolved,
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!(
+                "The config providers did not answer within {} s; check the files that they read",
+                RESOLVE_TIMEOUT.as_secs()
+            )),
+        }
+    }
+
+    fn check_worker_keys(&self, config: &Config) -> Vec<(String, String)> {
+        let mut errors = Vec::new();
+        match Grants::parse(config) {
+            Ok(asked) => {
+                if let Err(denied) = self.policy.grant(asked) {
+                    errors.push((denied.key().to_owned(), denied.to_string()));
+                }
+            }
+            Err(error) => {
+                let message = error.to_string();
+                let key = message.split(':').next().unwrap_or_default().to_owned();
+                errors.push((key, message));
+            }
+        }
+        for (key, value) in config.iter().filter(|(key, _)| crate::sandbox::LIMIT_KEYS.contains(&key.as_str())) {
+            if let Err(error) = self.limits.with_config(&[(key.clone(), value.clone())], &self.limits) {
+                errors.push((key.clone(), error.to_string()));
+            }
+        }
+        errors
+    }
+
+    fn check_overrides(&self, config: &Config) -> Vec<(String, String)> {
+        let kinds = [ClientKind::Producer, ClientKind::Consumer, ClientKind::Admin];
+        let mut errors = Vec::new();
+        for kind in kinds {
+            let prefix = kind.override_prefix();
+            for setting in config.iter().filter_map(|(key, _)| key.strip_prefix(prefix)) {
+                if !self.overrides.allows(setting) {
+                    let policy = self.overrides.name();
+                    errors.push((
+                        format!("{prefix}{setting}"),
+                        format!(
+                            "The '{policy}' policy does not allow '{setting}' to be overridden in the connector configuration."
+                        ),
+                    ));
+                }
+            }
+            let unusable = ClientSettings::check_overrides(kind, config);
+            errors.extend(unusable.into_iter().map(|(key, error)| (key, error.to_string())));
+        }
+        errors
+    }
+
+    async fn validate(&self, class: &FoundClass, config: &Config) -> Result<Vec<ConfigValue>, PluginError> {
+        let plugin = self.plugin(class).map_err(PluginError::Failed)?;
+        let _turn = self.calls.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
+        let values = plugin.component.validate(&class.name, config).await.map_err(failure)?;
+        Ok(values
+            .into_iter()
+            .map(|value| ConfigValue {
+                name: value.name,
+                value: value.value,
+                parsed: None,
+                recommended: value.recommended,
+                errors: value.errors,
+                visible: value.visible,
+            })
+            .collect())
+    }
+
+    async fn task_configs(&self, plan: &Plan, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
+        let plugin = self.plugin(&plan.class).map_err(PluginError::Failed)?;
+        let env = self.env(plan, None).map_err(PluginError::Failed)?;
+        let _turn = self.calls.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
+        plugin.component.task_configs(&plan.class.name, &plan.config, max_tasks, env).await.map_err(failure)
+    }
+
+    fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
+        let tracker = Tracker { statuses: self.tracker.clone(), task };
+        let context = TaskContext { checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))), topics: Arc::new(tracker) };
+        let handle = match plan.is_source() {
+            true => spawn_source(self.source(plan, task, config, paused)?, context),
+            false => spawn_sink(self.sink(plan, task, config, paused)?, context),
+        };
+        Ok(Box::new(LiveTask::new(handle)))
+    }
+
+    async fn group_offsets(&self, plan: &Plan) -> Result<Vec<GroupOffset>, GroupError> {
+        let (admin, group) = (self.admin(plan)?, self.group(plan)?);
+        let offsets = admin.group_offsets(&group, None).await.map_err(group_failure)?;
+        Ok(offsets
+            .into_iter()
+            .map(|place| GroupOffset {
+                topic: place.partition.topic.to_string(),
+                partition: place.partition.partition,
+                offset: Some(place.offset),
+            })
+            .collect())
+    }
+
+    async fn alter_group_offsets(&self, plan: &Plan, offsets: Vec<GroupOffset>) -> Result<(), GroupError> {
+        let (admin, group) = (self.admin(plan)?, self.group(plan)?);
+        wait_until_idle(&admin, &group).await?;
+        let changes: Vec<kafka::GroupOffset> = offsets
+            .into_iter()
+            .map(|change| kafka::GroupOffset {
+                partition: TopicPartition::new(change.topic, change.partition),
+                offset: change.offset,
+            })
+            .collect();
+        admin.alter_group_offsets(&group, &changes).await.map_err(group_failure)
+    }
+
+    async fn delete_group(&self, plan: &Plan) -> Result<(), GroupError> {
+        let (admin, group) = (self.admin(plan)?, self.group(plan)?);
+        wait_until_idle(&admin, &group).await?;
+        admin.delete_group(&group).await.map_err(group_failure)
+    }
+}
+
+/// Waits for a group to be left by tasks that have just stopped.
+async fn wait_until_idle(admin: &Admin, group: &str) -> Result<(), GroupError> {
+    let deadline = Instant::now() + IDLE_WAIT;
+    loop {
+        match admin.group_members(group).await.map_err(group_failure)? {
+            None | Some(0) => return Ok(()),
+            Some(_) if Instant::now() >= deadline => return Err(GroupError::InUse),
+            Some(_) => tokio::time::sleep(IDLE_POLL).await,
+        }
+    }
+}
+
+/// Everything in a value that looks like a reference: `${…}`.
+fn references_in(value: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = value;
+    while let Some(start) = rest.find("${") {
+        let tail = rest.get(start..).unwrap_or_default();
+        let Some(end) = tail.find('}') else { break };
+        found.extend(tail.get(..=end));
+        rest = tail.get(end + 1..).unwrap_or_default();
+    }
+    found
+}
+
+/// The offsets of a source's task.
+struct StoredOffsets(Arc<OffsetStore>);
+
+#[async_trait]
+impl Checkpoints for StoredOffsets {
+    async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<String>>, String> {
+        let offsets = self.0.get(connector, partitions).await.map_err(|error| error.to_string())?;
+        Ok(offsets.into_iter().map(|offset| offset.map(|offset| offset.to_string())).collect())
+    }
+
+    async fn put(&self, connector: &str, offsets: Vec<(String, String)>) -> Result<(), String> {
+        let offsets = offsets.into_iter().map(|(partition, offset)| (partition, Some(offset))).collect();
+        self.0.put(connector, offsets).await.map_err(|error| error.to_string())
+    }
+}
+
+/// Notes the topics of one task.
+struct Tracker {
+    statuses: Option<Arc<StatusStore>>,
+    task: u32,
+}
+
+impl TopicTracker for Tracker {
+    fn used(&self, connector: &str, topic: &str) {
+        if let Some(statuses) = &self.statuses {
+            statuses.track_topic(connector, self.task, topic);
+        }
+    }
+}
+
+/// A task of the task room.
+struct LiveTask {
+    handle: Option<TaskHandle>,
+    phase: watch::Receiver<TaskPhase>,
+}
+
+impl LiveTask {
+    fn new(handle: TaskHandle) -> LiveTask {
+        let mut states = handle.watch();
+        let (sender, phase) = watch::channel(phase_of(&states.borrow()));
+        tokio::spawn(async move {
+            while states.changed().await.is_ok() {
+                sender.send_replace(phase_of(&states.borrow_and_update()));
+            }
+        });
+        LiveTask { handle: Some(handle), phase }
+    }
+}
+
+fn phase_of(state: &TaskState) -> TaskPhase {
+    match state {
+        TaskState::Starting => TaskPhase::Starting,
+        TaskState::Running => TaskPhase::Running,
+        TaskState::Paused => TaskPhase::Paused,
+        TaskState::Failed { trace } => TaskPhase::Failed(trace.clone()),
+        TaskState::Stopped => TaskPhase::Stopped,
+    }
+}
+
+#[async_trait]
+impl RunningTask for LiveTask {
+    fn pause(&self) {
+        if let Some(handle) = &self.handle {
+            handle.pause();
+        }
+    }
+
+    fn resume(&self) {
+        if let Some(handle) = &self.handle {
+            handle.resume();
+        }
+    }
+
+    async fn stop(&mut self, within: Duration) {
+        if let Some(handle) = self.handle.take() {
+            handle.stop(within).await;
+        }
+    }
+
+    fn phase(&self) -> watch::Receiver<TaskPhase> {
+        self.phase.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_found_in_values() {
+        assert_eq!(references_in("a ${env:X} b ${file:/p:k}${"), ["${env:X}", "${file:/p:k}"]);
+        assert!(references_in("} $x {").is_empty());
+    }
+}

@@ -1,0 +1,260 @@
+//! What the herder answers: the documents of Kafka Connect's REST API.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::config_def::{Importance, Type, Width};
+use crate::store::{RawConfig, State};
+
+/// Answer to `GET /`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServerInfo {
+    /// Version of Kafka Connect whose interface this is; clients enable features by it.
+    pub version: &'static str,
+    /// What was built.
+    pub commit: &'static str,
+    /// Id of the Kafka cluster.
+    pub kafka_cluster_id: String,
+}
+
+/// Answer to `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkerStatus {
+    /// `healthy`, `starting` or `unhealthy`.
+    pub status: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// What a connector is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectorType {
+    /// Reads from elsewhere, writes to Kafka.
+    Source,
+    /// Reads from Kafka, writes elsewhere.
+    Sink,
+    /// Its class is not known to this worker.
+    Unknown,
+}
+
+/// Names a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskRef {
+    /// Name of the connector.
+    pub connector: String,
+    /// Number within the connector, from 0.
+    pub task: u32,
+}
+
+/// Answer to `GET /connectors/{name}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectorInfo {
+    /// Its name.
+    pub name: String,
+    /// As deployed.
+    pub config: Arc<RawConfig>,
+    /// Its tasks.
+    pub tasks: Vec<TaskRef>,
+    /// Source or sink.
+    #[serde(rename = "type")]
+    pub kind: ConnectorType,
+}
+
+/// A task and its configuration, as `GET /connectors/{name}/tasks` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskInfo {
+    /// Its name.
+    pub id: TaskRef,
+    /// What it was started with, references unresolved.
+    pub config: Arc<RawConfig>,
+}
+
+/// State of a connector: strings only, because clients read it as a map of strings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectorState {
+    /// What it is doing.
+    pub state: State,
+    /// Worker that has it.
+    pub worker_id: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// Version of the plugin that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// State of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskState {
+    /// Number within the connector.
+    pub id: u32,
+    /// What it is doing.
+    pub state: State,
+    /// Worker that has it.
+    pub worker_id: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// Version of the plugin that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Answer to `GET /connectors/{name}/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectorStateInfo {
+    /// Name of the connector.
+    pub name: String,
+    /// The connector itself.
+    pub connector: ConnectorState,
+    /// Its tasks by number.
+    pub tasks: Vec<TaskState>,
+    /// Source or sink.
+    #[serde(rename = "type")]
+    pub kind: ConnectorType,
+}
+
+/// One connector in `GET /connectors?expand=…`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Expanded {
+    /// With `expand=status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<ConnectorStateInfo>,
+    /// With `expand=info`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub info: Option<ConnectorInfo>,
+}
+
+/// Answer to a validation.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigInfos {
+    /// The class as it was given.
+    pub name: String,
+    /// How many messages there are.
+    pub error_count: usize,
+    /// Groups of the keys below.
+    pub groups: Vec<String>,
+    /// The keys.
+    pub configs: Vec<ConfigInfo>,
+}
+
+/// One key in a validation.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigInfo {
+    /// None: the key has no definition.
+    pub definition: Option<ConfigKeyInfo>,
+    /// Its value and what is wrong with it.
+    pub value: Option<ConfigValueInfo>,
+}
+
+/// A key's definition.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ConfigKeyInfo {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: Type,
+    pub required: bool,
+    pub default_value: Option<String>,
+    pub importance: Importance,
+    pub documentation: String,
+    pub group: Option<String>,
+    pub width: Width,
+    pub display_name: String,
+    pub dependents: Vec<String>,
+    pub order: i32,
+}
+
+/// A key's value.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ConfigValueInfo {
+    pub name: String,
+    pub value: Option<String>,
+    pub recommended_values: Vec<String>,
+    pub errors: Vec<String>,
+    pub visible: bool,
+}
+
+/// One class in `GET /connector-plugins`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PluginInfo {
+    /// Name of the class.
+    pub class: String,
+    /// `sink`, `source`, `converter`, `header_converter`, `transformation` or `predicate`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Version of the upload; the worker's own for what is built in.
+    pub version: String,
+}
+
+/// One source or sink partition and its offset: JSON objects.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConnectorOffset {
+    /// Names a part of the source, or a topic and partition.
+    pub partition: Value,
+    /// How far it was read; null resets it.
+    pub offset: Value,
+}
+
+/// Answer to `GET /connectors/{name}/offsets`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ConnectorOffsets {
+    /// In no particular order.
+    pub offsets: Vec<ConnectorOffset>,
+}
+
+/// A text for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// The text.
+    pub message: String,
+}
+
+/// One uploaded version of a plugin: Hawser's own.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginVersion {
+    /// Name of the upload.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// One line about it.
+    pub summary: String,
+    /// `sha256:` and the digest of its bytes.
+    pub digest: String,
+    /// Bytes of the component.
+    pub size: u64,
+    /// What it holds.
+    pub classes: Vec<PluginClass>,
+    /// Interfaces that it needs from the host.
+    pub imports: Vec<String>,
+    /// Connectors that use it.
+    pub used_by: Vec<String>,
+}
+
+/// A class of a plugin.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginClass {
+    /// As used in `connector.class` or `transforms.x.type`.
+    pub class: String,
+    /// `sink`, `source`, `transformation` or `predicate`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Other names that it answers to.
+    pub aliases: Vec<String>,
+    /// One line about it.
+    pub summary: String,
+}
+
+/// Answer to `GET /plugins/{name}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginVersions {
+    /// Name of the upload.
+    pub name: String,
+    /// Its versions, newest first.
+    pub versions: Vec<PluginVersion>,
+}

@@ -1,0 +1,470 @@
+//! One connector: an actor that brings its instances to what the configuration asks for.
+//!
+//! Everything that happens to a connector happens here, one thing at a time; connectors know nothing of each other. A call into
+//! the plugin runs beside the loop, so that a change of mind ends it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt, join_all};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::context::{Context, Running};
+use super::engine::{Config, PluginError};
+use super::error::HerderError;
+use super::plan::Plan;
+use super::task::Task;
+use crate::store::{Connector, RawConfig, RestartRequest, State, TargetState};
+
+/// First wait before task configurations are asked for again; doubles up to [`MAX_BACKOFF`]. Kafka Connect's figures.
+const MIN_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Commands that may wait for a connector.
+pub(super) const MAX_COMMANDS: usize = 16;
+
+/// Where the answer to a request goes.
+pub(super) type Reply = oneshot::Sender<Result<(), HerderError>>;
+
+/// What a connector may be told.
+pub(super) enum Command {
+    /// Start the connector, but not its tasks, anew.
+    RestartConnector(Reply),
+    /// Start one task anew.
+    RestartTask(u32, Reply),
+    /// Start anew what the request names.
+    Restart(RestartRequest),
+    /// Answer once no task runs.
+    AwaitStopped(Reply),
+}
+
+/// The actor.
+pub(super) struct Runner {
+    name: Arc<str>,
+    context: Arc<Context>,
+    /// Something about the connector was written.
+    wake: watch::Receiver<()>,
+    commands: mpsc::Receiver<Command>,
+    /// The running connector.
+    plan: Option<Arc<Plan>>,
+    /// The configuration with which the connector failed: it is not tried again unless someone asks.
+    failed: Option<Arc<RawConfig>>,
+    /// A call for task configurations under way.
+    call: Option<BoxFuture<'static, Result<Vec<Config>, PluginError>>>,
+    /// When to ask for task configurations again.
+    next_call: Option<Instant>,
+    /// Wait before the next try of a call that failed.
+    backoff: Duration,
+    /// Task configurations of `plan` were stored since it started.
+    has_tasks: bool,
+    /// Who waits for the connector to start.
+    waiting: Vec<Reply>,
+    tasks: BTreeMap<u32, Task>,
+}
+
+impl Runner {
+    pub(super) fn new(
+        name: Arc<str>,
+        context: Arc<Context>,
+        wake: watch::Receiver<()>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Runner {
+        Runner {
+            name,
+            context,
+            wake,
+            commands,
+            plan: None,
+            failed: None,
+            call: None,
+            next_call: None,
+            backoff: MIN_BACKOFF,
+            has_tasks: false,
+            waiting: Vec::new(),
+            tasks: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until the connector is deleted or the worker stops (the sender of `wake` is dropped).
+    pub(super) async fn run(mut self) {
+        let mut is_there = self.apply().await;
+        while is_there {
+            let next_call = self.next_call;
+            tokio::select! {
+                biased;
+                changed = self.wake.changed() => match changed {
+                    Ok(()) => is_there = self.apply().await,
+                    Err(_) => break,
+                },
+                outcome = next(&mut self.call), if self.call.is_some() => {
+                    self.call = None;
+                    self.take_tasks(outcome).await;
+                }
+                command = self.commands.recv() => match command {
+                    Some(command) => self.execute(command).await,
+                    None => break,
+                },
+                () = until(next_call), if next_call.is_some() => self.ask_for_tasks(),
+            }
+        }
+        if is_there {
+            self.end().await;
+        }
+        self.context.running.remove(&self.name);
+    }
+
+    /// What the configuration says now; `None`: the connector is deleted.
+    fn desired(&self) -> Option<Arc<Connector>> {
+        self.context.configs.snapshot().connector(&self.name).cloned()
+    }
+
+    /// Brings everything to what is desired. False: the connector is deleted.
+    async fn apply(&mut self) -> bool {
+        let Some(desired) = self.desired() else {
+            self.delete().await;
+            return false;
+        };
+        match desired.target {
+            TargetState::Stopped => self.stop().await,
+            TargetState::Paused => self.pause(&desired).await,
+            TargetState::Started => self.start(&desired).await,
+        }
+        true
+    }
+
+    async fn delete(&mut self) {
+        tracing::info!(connector = &*self.name, "The connector is deleted.");
+        self.forget_plan();
+        self.stop_tasks(|_, _| true).await;
+        self.context.statuses.remove_connector(&self.name);
+        self.context.statuses.reset_topics(&self.name);
+    }
+
+    /// The worker stops: the connector goes on elsewhere or later.
+    async fn end(&mut self) {
+        self.forget_plan();
+        self.stop_tasks(|_, _| true).await;
+        if self.failed.is_none() {
+            let status = self.context.status(State::Unassigned, None);
+            self.context.statuses.put_connector_safe(&self.name, status);
+        }
+    }
+
+    async fn stop(&mut self) {
+        tracing::info!(connector = &*self.name, "The connector stops.");
+        self.forget_plan();
+        self.failed = None;
+        let numbers: Vec<u32> = self.context.statuses.tasks(&self.name).into_iter().map(|(task, _)| task).collect();
+        self.stop_tasks(|_, _| true).await;
+        for task in numbers {
+            self.context.statuses.remove_task(&self.name, task);
+        }
+        self.context.running.remove(&self.name);
+        self.put_state(State::Stopped);
+        self.answer_waiting(Ok(()));
+    }
+
+    /// A call for task configurations under way goes on, so that it does not depend on the moment whether there are tasks.
+    async fn pause(&mut self, desired: &Connector) {
+        self.next_call = None;
+        self.answer_waiting(Ok(()));
+        for task in self.tasks.values() {
+            task.pause();
+        }
+        if self.failed.as_ref().is_some_and(|failed| *failed == desired.config) {
+            return;
+        }
+        for number in (0..u32::MAX).take(desired.tasks.len()).filter(|number| !self.tasks.contains_key(number)) {
+            self.context.statuses.put_task(&self.name, number, self.context.status(State::Paused, None));
+        }
+        self.put_state(State::Paused);
+    }
+
+    async fn start(&mut self, desired: &Connector) {
+        let is_new = self.plan.as_ref().is_none_or(|plan| plan.raw != desired.config);
+        for task in self.tasks.values() {
+            task.resume();
+        }
+        if is_new && self.failed.as_ref().is_some_and(|failed| *failed == desired.config) {
+            return;
+        }
+        if is_new {
+            self.start_connector(&desired.config).await;
+            return;
+        }
+        self.put_state(State::Running);
+        match self.has_tasks {
+            true => self.align_tasks(desired).await,
+            false => self.ask_for_tasks(),
+        }
+        if self.next_call.is_none() && self.call.is_none() {
+            self.schedule_check();
+        }
+    }
+
+    /// Makes a new plan and asks the plugin for tasks; they start when it has answered.
+    async fn start_connector(&mut self, config: &Arc<RawConfig>) {
+        self.forget_plan();
+        self.failed = None;
+        let made = Plan::make(&self.name, config, &*self.context.classes, &*self.context.engine).await;
+        match made {
+            Ok(plan) => {
+                let running = Running { version: plan.class.version.clone(), uses: plan.uses.clone() };
+                self.context.running.insert(Arc::clone(&self.name), running);
+                let (class, version) = (&plan.class.name, &plan.class.version);
+                tracing::info!(connector = &*self.name, class, version, "The connector starts.");
+                self.plan = Some(Arc::new(plan));
+                self.put_state(State::Running);
+                self.ask_for_tasks();
+            }
+            Err(message) => self.fail(config, message),
+        }
+    }
+
+    fn fail(&mut self, config: &Arc<RawConfig>, message: String) {
+        tracing::error!(connector = &*self.name, "The connector failed: {message}");
+        self.forget_plan();
+        self.failed = Some(Arc::clone(config));
+        let status = self.context.status(State::Failed, Some(message));
+        self.context.statuses.put_connector_safe(&self.name, status);
+        let failure = HerderError::Internal(format!("Failed to start connector: {}", self.name));
+        self.answer_waiting(Err(failure));
+    }
+
+    fn forget_plan(&mut self) {
+        self.plan = None;
+        self.call = None;
+        self.next_call = None;
+        self.has_tasks = false;
+        self.backoff = MIN_BACKOFF;
+    }
+
+    fn answer_waiting(&mut self, answer: Result<(), HerderError>) {
+        for reply in self.waiting.drain(..) {
+            // Who asked may have gone.
+            let _ = reply.send(answer.clone());
+        }
+    }
+
+    fn put_state(&self, state: State) {
+        self.context.statuses.put_connector(&self.name, self.context.status(state, None));
+    }
+
+    fn ask_for_tasks(&mut self) {
+        self.next_call = None;
+        let Some(plan) = self.plan.clone() else { return };
+        let engine = Arc::clone(&self.context.engine);
+        let max_tasks = max_tasks(&plan);
+        self.call = Some(async move { engine.task_configs(&plan, max_tasks).await }.boxed());
+    }
+
+    fn schedule_check(&mut self) {
+        self.next_call = self.context.settings.task_refresh_interval.map(|interval| Instant::now() + interval);
+    }
+
+    async fn take_tasks(&mut self, outcome: Result<Vec<Config>, PluginError>) {
+        let Some(plan) = self.plan.clone() else { return };
+        let stored = match outcome {
+            Ok(tasks) => self.store_tasks(&plan, tasks).await,
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(()) => {
+                self.has_tasks = true;
+                self.backoff = MIN_BACKOFF;
+                self.answer_waiting(Ok(()));
+                if let Some(desired) = self.desired().filter(|desired| desired.config == plan.raw) {
+                    if desired.target == TargetState::Started {
+                        self.schedule_check();
+                    }
+                    self.align_tasks(&desired).await;
+                }
+            }
+            Err(PluginError::Failed(message)) if !self.has_tasks => {
+                self.fail(&plan.raw, plan.secrets.hide(&message));
+            }
+            Err(error) => {
+                let message = plan.secrets.hide(&error.to_string());
+                tracing::warn!(connector = &*self.name, "No task configurations, asking again: {message}");
+                self.answer_waiting(Ok(()));
+                self.next_call = Some(Instant::now() + self.backoff);
+                self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
+            }
+        }
+    }
+
+    /// Stores task configurations if they differ from what is stored, as Kafka Connect compares them.
+    async fn store_tasks(&mut self, plan: &Plan, tasks: Vec<Config>) -> Result<(), PluginError> {
+        let most = max_tasks(plan);
+        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        if count > most {
+            let message = format!(
+                "The connector {} has generated {count} tasks, which is greater than {most}, the maximum number of tasks it \
+                 is configured to create. This behaviour should be considered a bug and is disallowed. If necessary, it can \
+                 be permitted by reconfiguring the connector with 'tasks.max.enforce' set to false; however, this option \
+                 will be removed in a future release of Kafka Connect.",
+                plan.name
+            );
+            match plan.get("tasks.max.enforce").is_none_or(|enforce| !enforce.trim().eq_ignore_ascii_case("false")) {
+                true => return Err(PluginError::Failed(message)),
+                false => tracing::warn!(connector = &*self.name, "{message}"),
+            }
+        }
+        let tasks: Vec<RawConfig> = tasks.into_iter().map(|config| plan.stored_task(config)).collect();
+        let _turn = self.context.writes.lock().await;
+        let snapshot = self.context.configs.snapshot();
+        let Some(present) = snapshot.connector(&self.name) else { return Ok(()) };
+        if present.config != plan.raw || present.target == TargetState::Stopped {
+            return Ok(());
+        }
+        let is_same = !present.inconsistent
+            && present.generation.is_some()
+            && present.applied.as_ref() == Some(&plan.raw)
+            && present.tasks.iter().map(|config| &**config).eq(tasks.iter());
+        if is_same {
+            return Ok(());
+        }
+        let written = self.context.configs.put_task_configs(&self.name, tasks).await;
+        written.map_err(|error| PluginError::Retriable(error.to_string()))
+    }
+
+    /// Stops tasks that are too many or out of date, and starts those that are missing.
+    async fn align_tasks(&mut self, desired: &Connector) {
+        let Some(plan) = self.plan.clone() else { return };
+        let wanted: BTreeMap<u32, Arc<RawConfig>> = (0..).zip(desired.tasks.iter().cloned()).collect();
+        let known = self.context.statuses.tasks(&self.name);
+        self.stop_tasks(|number, task| wanted.get(number).is_none_or(|config| !task.is_of(&plan, config))).await;
+        for (number, _) in known.into_iter().filter(|(number, _)| !wanted.contains_key(number)) {
+            self.context.statuses.remove_task(&self.name, number);
+        }
+        for (number, config) in wanted {
+            if !self.tasks.contains_key(&number) {
+                // A task that does not start says so in its status.
+                let _ = self.start_task(&plan, number, config).await;
+            }
+        }
+    }
+
+    async fn start_task(&mut self, plan: &Arc<Plan>, number: u32, config: Arc<RawConfig>) -> Result<(), HerderError> {
+        let paused = self.desired().is_some_and(|desired| desired.target == TargetState::Paused);
+        let task = Task::start(&self.context, plan, number, config, paused).await;
+        let is_started = task.is_started();
+        self.tasks.insert(number, task);
+        match is_started {
+            true => Ok(()),
+            false => Err(HerderError::Internal(format!("Failed to start task: {}-{number}", self.name))),
+        }
+    }
+
+    /// Stops the tasks for which `which` holds, all at once.
+    async fn stop_tasks(&mut self, which: impl Fn(&u32, &Task) -> bool) {
+        let numbers: Vec<u32> =
+            self.tasks.iter().filter(|(number, task)| which(number, task)).map(|(number, _)| *number).collect();
+        let tasks: Vec<(u32, Task)> =
+            numbers.into_iter().filter_map(|number| Some((number, self.tasks.remove(&number)?))).collect();
+        join_all(tasks.into_iter().map(|(number, task)| task.stop(&self.context, &self.name, number))).await;
+    }
+
+    async fn execute(&mut self, command: Command) {
+        match command {
+            Command::RestartConnector(reply) => {
+                self.waiting.push(reply);
+                self.restart_connector().await;
+            }
+            Command::RestartTask(number, reply) => {
+                let answer = self.restart_task(number).await;
+                let _ = reply.send(answer);
+            }
+            Command::Restart(request) => self.restart(&request).await,
+            Command::AwaitStopped(reply) => {
+                let is_stopped = self.tasks.is_empty() && self.plan.is_none();
+                let _ = reply.send(match is_stopped {
+                    true => Ok(()),
+                    false => Err(HerderError::Conflict(format!("Connector {} is no longer stopped", self.name))),
+                });
+            }
+        }
+    }
+
+    async fn restart_connector(&mut self) {
+        let Some(desired) = self.desired() else { return };
+        self.put_state(State::Restarting);
+        match desired.target {
+            TargetState::Started => self.start_connector(&desired.config).await,
+            TargetState::Paused => {
+                self.forget_plan();
+                self.failed = None;
+                self.pause(&desired).await;
+            }
+            TargetState::Stopped => {
+                self.put_state(State::Stopped);
+                self.answer_waiting(Ok(()));
+            }
+        }
+    }
+
+    async fn restart_task(&mut self, number: u32) -> Result<(), HerderError> {
+        let config = self.desired().and_then(|desired| Some(Arc::clone(desired.tasks.get(usize::try_from(number).ok()?)?)));
+        let Some(config) = config else {
+            return Err(HerderError::NotFound(format!("Unknown task: {}-{number}", self.name)));
+        };
+        self.stop_tasks(|known, _| *known == number).await;
+        self.context.statuses.put_task(&self.name, number, self.context.status(State::Restarting, None));
+        // References are resolved at every start of an instance, so that a renewed secret is taken up.
+        let raw = self.desired().map(|desired| Arc::clone(&desired.config)).unwrap_or_default();
+        let plan = Plan::make(&self.name, &raw, &*self.context.classes, &*self.context.engine).await;
+        match plan {
+            Ok(plan) => {
+                if let Some(mut running) = self.context.running.get_mut(&self.name) {
+                    running.add(&plan.uses);
+                }
+                self.start_task(&Arc::new(plan), number, config).await
+            }
+            Err(message) => {
+                let status = self.context.status(State::Failed, Some(message));
+                self.context.statuses.put_task_safe(&self.name, number, status);
+                Err(HerderError::Internal(format!("Failed to start task: {}-{number}", self.name)))
+            }
+        }
+    }
+
+    async fn restart(&mut self, request: &RestartRequest) {
+        let plan = super::restart::RestartPlan::of(&self.context.statuses, &self.name, request);
+        for number in &plan.tasks {
+            self.context.statuses.put_task(&self.name, *number, self.context.status(State::Restarting, None));
+        }
+        self.stop_tasks(|number, _| plan.tasks.contains(number)).await;
+        for number in &plan.tasks {
+            self.context.statuses.put_task(&self.name, *number, self.context.status(State::Restarting, None));
+        }
+        if plan.connector {
+            self.restart_connector().await;
+        }
+        for number in plan.tasks {
+            if !self.tasks.contains_key(&number) {
+                // A task that does not start says so in its status.
+                let _ = self.restart_task(number).await;
+            }
+        }
+    }
+}
+
+fn max_tasks(plan: &Plan) -> u32 {
+    plan.get("tasks.max").and_then(|text| text.trim().parse().ok()).filter(|max| *max > 0).unwrap_or(1)
+}
+
+async fn next<T>(call: &mut Option<BoxFuture<'static, T>>) -> T {
+    match call {
+        Some(call) => call.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

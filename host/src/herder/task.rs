@@ -1,0 +1,130 @@
+//! A task of a running connector, and the reporter of its status.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::context::Context;
+use super::engine::{Config, RunningTask, TaskPhase};
+use super::plan::Plan;
+use crate::store::{RawConfig, State};
+
+/// A task, running or failed.
+pub(super) struct Task {
+    connector_config: Arc<RawConfig>,
+    config: Arc<RawConfig>,
+    /// None: it could not be started.
+    running: Option<Started>,
+}
+
+struct Started {
+    handle: Box<dyn RunningTask>,
+    reporter: JoinHandle<()>,
+}
+
+impl Task {
+    /// Starts a task from its stored configuration. If it cannot be started, its status says why.
+    pub(super) async fn start(
+        context: &Arc<Context>,
+        plan: &Arc<Plan>,
+        number: u32,
+        config: Arc<RawConfig>,
+        paused: bool,
+    ) -> Task {
+        let is_restarting = context.statuses.task(&plan.name, number).is_some_and(|status| status.state == State::Restarting);
+        if !is_restarting {
+            context.statuses.put_task(&plan.name, number, context.status(State::Unassigned, None));
+        }
+        let running = match launch(context, plan, number, &config, paused).await {
+            Ok(handle) => {
+                tracing::info!(connector = &*plan.name, task = number, "The task starts.");
+                let reporter = tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase()));
+                Some(Started { handle, reporter })
+            }
+            Err(message) => {
+                let message = plan.secrets.hide(&message);
+                tracing::error!(connector = &*plan.name, task = number, "The task does not start: {message}");
+                let status = context.status(State::Failed, Some(message));
+                context.statuses.put_task_safe(&plan.name, number, status);
+                None
+            }
+        };
+        Task { connector_config: Arc::clone(&plan.raw), config, running }
+    }
+
+    /// Whether it was started from these configurations.
+    pub(super) fn is_of(&self, plan: &Plan, config: &Arc<RawConfig>) -> bool {
+        self.connector_config == plan.raw && self.config == *config
+    }
+
+    pub(super) fn is_started(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(super) fn pause(&self) {
+        if let Some(running) = &self.running {
+            running.handle.pause();
+        }
+    }
+
+    pub(super) fn resume(&self) {
+        if let Some(running) = &self.running {
+            running.handle.resume();
+        }
+    }
+
+    /// Ends the task; when this returns, its status says so, and nothing more is reported of it.
+    pub(super) async fn stop(self, context: &Context, name: &str, number: u32) {
+        let Some(mut running) = self.running else { return };
+        let within = context.settings.graceful_stop;
+        running.handle.stop(within).await;
+        let phases = running.handle.phase();
+        drop(running.handle);
+        // A reporter ends when its task does, and an abandoned task is no longer to be heard.
+        if tokio::time::timeout(within, &mut running.reporter).await.is_err() {
+            running.reporter.abort();
+        }
+        let has_failed = matches!(*phases.borrow(), TaskPhase::Failed(_));
+        if !has_failed {
+            context.statuses.put_task_safe(name, number, context.status(State::Unassigned, None));
+        }
+    }
+}
+
+async fn launch(
+    context: &Context,
+    plan: &Plan,
+    number: u32,
+    config: &RawConfig,
+    paused: bool,
+) -> Result<Box<dyn RunningTask>, String> {
+    let resolved = context.engine.resolve(config).await?;
+    let config: Config = resolved.values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    context.engine.start_task(plan, number, &config, paused)
+}
+
+/// Writes each phase of a task as its status.
+async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases: tokio::sync::watch::Receiver<TaskPhase>) {
+    let statuses = &context.statuses;
+    loop {
+        let phase = phases.borrow_and_update().clone();
+        match phase {
+            // The end is told by whoever asked for it.
+            TaskPhase::Starting | TaskPhase::Stopped => {}
+            TaskPhase::Running => statuses.put_task(&plan.name, number, context.status(State::Running, None)),
+            TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(State::Paused, None)),
+            TaskPhase::Failed(trace) => {
+                let trace = plan.secrets.hide(&trace);
+                tracing::error!(
+                    connector = &*plan.name,
+                    task = number,
+                    "The task failed and stays so until it is restarted: {trace}"
+                );
+                statuses.put_task_safe(&plan.name, number, context.status(State::Failed, Some(trace)));
+            }
+        }
+        if phases.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The REST API: Kafka Connect's, and Hawser's own `/plugins`. Routes, request and error types; what a request does is the
+//! herder's business.
+//!
+//! | rule | here |
+//! |---|---|
+//! | errors | `{"error_code": N, "message": "…"}`, N being the status ([`error`]) |
+//! | bodies | JSON of at most [`MAX_JSON_BODY_BYTES`]; malformed JSON is 400 ([`extract`]) |
+//! | a trailing slash | accepted everywhere ([`routes`]) |
+//! | another `Content-Type` than JSON | 415 ([`media`]) |
+//! | an `Accept` without JSON | 406 ([`media`]) |
+//! | time | a request is answered within [`REQUEST_TIMEOUT`], an upload within [`UPLOAD_TIMEOUT`] |
+//! | connections, headers | bounded ([`server`]) |
+
+pub mod error;
+pub mod extract;
+pub mod media;
+pub mod routes;
+pub mod server;
+
+mod admin;
+mod connector_plugins;
+mod connectors;
+mod offsets;
+mod plugins;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use error::ApiError;
+pub use routes::{admin_router, router, with_cors};
+pub use server::serve;
+
+/// Most bytes of a JSON body. A record of Kafka's config topic holds 1 MB.
+pub const MAX_JSON_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Longest time without a byte of a body that is still to come.
+pub const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest time that a request may take: Kafka Connect's.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Longest time that an upload may take: its transfer, and compiling the component.
+pub const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);

@@ -1,0 +1,364 @@
+//! Puts the rooms together: from a configuration to a worker that serves, and back down in good order.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use hawser_dev_broker::{DevBroker, DevBrokerConfig};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Identity;
+use crate::config::{Listener, Mode, Pairs, WorkerConfig, dev_defaults, from_environment, read_connector, read_file};
+use crate::herder::classes::Classes;
+use crate::herder::framework::Framework;
+use crate::herder::installed::Installed;
+use crate::herder::live::LiveEngine;
+use crate::herder::loggers::Loggers;
+use crate::herder::{Herder, Parts, Settings};
+use crate::kafka::{Admin, ClientKind, ClientSettings};
+use crate::plugin::{Catalogue, CatalogueLimits};
+use crate::rest;
+use crate::sandbox::{InstanceLimits, Sandbox, SandboxOptions};
+use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OffsetStore, StatusStore, TargetState};
+use crate::task::CommitTiming;
+use crate::tenant::Policy;
+
+/// The key for how often running connectors are asked for their tasks.
+const REFRESH_KEY: &str = "hawser.tasks.refresh.interval.ms";
+
+/// How a worker is started.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// With an embedded broker, for development.
+    pub dev: bool,
+    /// The worker's properties file; not with `dev`.
+    pub config: Option<PathBuf>,
+    /// `HOST:PORT` of the REST API.
+    pub listen: Option<String>,
+    /// Folder of all state.
+    pub data_dir: Option<PathBuf>,
+    /// Keys that override the file and the environment.
+    pub overrides: Pairs,
+    /// Files of connectors that a worker on its own starts with.
+    pub connectors: Vec<PathBuf>,
+}
+
+/// A worker that serves.
+pub struct Worker {
+    /// Where its REST API answers.
+    pub address: SocketAddr,
+    herder: Arc<Herder>,
+    servers: JoinSet<()>,
+    stop: CancellationToken,
+    broker: Option<DevBroker>,
+    /// Held for as long as the worker lives, so that no other uses its folder.
+    _lock: File,
+}
+
+impl Worker {
+    /// Starts a worker. When this returns, its REST API answers and its connectors are being started.
+    ///
+    /// # Errors
+    /// The configuration, the data folder or Kafka cannot be used; the message says which and why.
+    pub async fn start(options: Options, loggers: Arc<Loggers>) -> Result<Worker> {
+        let (config, broker) = configure(&options).await?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let data_dir = config.data_dir.clone();
+        let lock = lock_folder(&data_dir)?;
+        let listeners = Listeners::bind(&config).await?;
+        let stores = Stores::open(&config).await?;
+        let sandbox = Arc::new(Sandbox::new(sandbox_options(&config, &data_dir)?)?);
+        let catalogue = Catalogue::open(sandbox, data_dir.join("plugins"), CatalogueLimits::default()).await?;
+        let herder = start_herder(&config, stores, Arc::new(catalogue), loggers, &listeners).await?;
+        let stop = CancellationToken::new();
+        let address = listeners.address;
+        let servers = listeners.serve(&config, &herder, &stop);
+        let worker = Worker { address, herder, servers, stop, broker, _lock: lock };
+        worker.deploy(&options.connectors).await?;
+        Ok(worker)
+    }
+
+    /// Stops in good order: requests under way end, tasks commit what they can, and the last statuses are stored.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let served = async { while self.servers.join_next().await.is_some() {} };
+        tokio::join!(served, self.herder.stop());
+        drop(self.herder);
+        if let Some(broker) = self.broker {
+            broker.shutdown().await;
+        }
+    }
+
+    /// Creates or changes the connectors of the files on the command line.
+    async fn deploy(&self, files: &[PathBuf]) -> Result<()> {
+        for path in files {
+            let file = read_connector(path)?;
+            let is_new = self.herder.connector(&file.name).is_err();
+            let deployed = match is_new {
+                true => {
+                    let initial = file.initial_state.unwrap_or(TargetState::Started);
+                    self.herder.create_connector(&file.name, file.config, initial).await.map(drop)
+                }
+                false => self.herder.put_connector_config(&file.name, file.config).await.map(drop),
+            };
+            deployed.with_context(|| format!("the connector of {} is not deployed", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The configuration from all its sources, and with `--dev` the broker that it names.
+async fn configure(options: &Options) -> Result<(WorkerConfig, Option<DevBroker>)> {
+    let mut command_line = options.overrides.clone();
+    let mut set = |key: &str, value: String| command_line.push((key.to_owned(), value));
+    if let Some(listen) = &options.listen {
+        set("listeners", format!("http://{listen}"));
+    }
+    if let Some(dir) = &options.data_dir {
+        set("hawser.data.dir", dir.display().to_string());
+    }
+    let environment = from_environment(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    );
+    match (&options.config, options.dev) {
+        (None, true) => {
+            let layers = [dev_defaults(), environment, command_line];
+            // The place of the broker's data is itself configured.
+            let folder = dev_layers(&layers, None)?.data_dir;
+            let broker =
+                DevBroker::start(DevBrokerConfig { data_dir: Some(folder.join("broker")), ..DevBrokerConfig::default() });
+            let broker = broker.await.context("the development broker does not start")?;
+            Ok((dev_layers(&layers, Some((&folder, broker.bootstrap())))?, Some(broker)))
+        }
+        (Some(file), false) => {
+            let (file, layers) = (file.clone(), [environment, command_line]);
+            let read = move || {
+                let [environment, command_line] = layers;
+                anyhow::Ok(WorkerConfig::new([read_file(&file)?, environment, command_line])?)
+            };
+            Ok((tokio::task::spawn_blocking(read).await??, None))
+        }
+        _ => bail!("start the worker with either --dev or --config FILE"),
+    }
+}
+
+/// A development worker's configuration: its state in the data folder, its broker the embedded one.
+fn dev_layers(layers: &[Pairs], broker: Option<(&Path, String)>) -> Result<WorkerConfig> {
+    let (folder, bootstrap) = broker.unwrap_or((Path::new(""), "127.0.0.1:0".to_owned()));
+    let state = folder.join("state.redb").display().to_string();
+    let own = vec![("offset.storage.file.filename".to_owned(), state), ("bootstrap.servers".to_owned(), bootstrap)];
+    Ok(WorkerConfig::new(layers.iter().cloned().chain([own]))?)
+}
+
+/// Makes the data folder, for this user alone, and keeps other workers out of it.
+fn lock_folder(folder: &Path) -> Result<File> {
+    let wrong = || format!("the data folder {} cannot be used", folder.display());
+    std::fs::create_dir_all(folder).with_context(wrong)?;
+    restrict(folder).with_context(wrong)?;
+    let lock = File::create(folder.join("lock")).with_context(wrong)?;
+    if lock.try_lock().is_err() {
+        bail!("{}: another worker uses it; choose another with --data-dir", wrong());
+    }
+    Ok(lock)
+}
+
+#[cfg(unix)]
+fn restrict(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Where requests come in.
+struct Listeners {
+    public: Vec<TcpListener>,
+    /// `None`: `/admin` is served with the rest.
+    admin: Option<Vec<TcpListener>>,
+    /// The first of the public ones.
+    address: SocketAddr,
+}
+
+impl Listeners {
+    async fn bind(config: &WorkerConfig) -> Result<Listeners> {
+        let public = bind_all(&config.rest.listeners).await?;
+        let admin = match &config.rest.admin_listeners {
+            None => None,
+            Some(listeners) => Some(bind_all(listeners).await?),
+        };
+        let address = public.first().context("there is no listener")?.local_addr()?;
+        Ok(Listeners { public, admin, address })
+    }
+
+    /// Serves until `stop` is cancelled.
+    fn serve(self, config: &WorkerConfig, herder: &Arc<Herder>, stop: &CancellationToken) -> JoinSet<()> {
+        let with_admin = self.admin.is_none();
+        let router =
+            rest::with_cors(rest::router(Arc::clone(herder), with_admin), &config.rest.allow_origin, &config.rest.allow_methods);
+        let admin = self.admin.into_iter().flatten().map(|listener| (listener, rest::admin_router(Arc::clone(herder))));
+        let public = self.public.into_iter().map(|listener| (listener, router.clone()));
+        public.chain(admin).map(|(listener, router)| rest::serve(listener, router, stop.clone())).collect()
+    }
+}
+
+async fn bind_all(listeners: &[Listener]) -> Result<Vec<TcpListener>> {
+    let mut bound = Vec::new();
+    for listener in listeners {
+        if listener.is_https {
+            bail!("listeners: https is not served yet; listen on http and put a TLS proxy in front");
+        }
+        let host = if listener.host.is_empty() { "0.0.0.0" } else { &listener.host };
+        let listening = TcpListener::bind((host, listener.port)).await;
+        bound
+            .push(listening.with_context(|| format!("cannot listen on {host}:{}; choose another with --listen", listener.port))?);
+    }
+    Ok(bound)
+}
+
+/// What the worker remembers.
+struct Stores {
+    configs: ConfigStore,
+    offsets: OffsetStore,
+    statuses: StatusStore,
+}
+
+impl Stores {
+    async fn open(config: &WorkerConfig) -> Result<Stores> {
+        let [configs, offsets, statuses] = match &config.mode {
+            Mode::Standalone { file } => {
+                if let Some(folder) = file.parent() {
+                    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+                }
+                let file = file.clone();
+                let store = tokio::task::spawn_blocking(move || FileStore::open(&file)).await??;
+                ["configs", "offsets", "statuses"].map(|name| store.log(name))
+            }
+            Mode::Distributed(cluster) => {
+                let client = format!("{}-stores", cluster.group_id);
+                let settings = ClientSettings::worker_client(ClientKind::Admin, &config.pairs, client)?;
+                let store = KafkaStore::new(&settings.to_config())?;
+                let configs: Arc<dyn CompactedLog> = store.log(cluster.configs.clone()).await?;
+                [configs, store.log(cluster.offsets.clone()).await?, store.log(cluster.statuses.clone()).await?]
+            }
+        };
+        Ok(Stores {
+            configs: ConfigStore::open(configs).await?,
+            offsets: OffsetStore::open(offsets).await?,
+            statuses: StatusStore::open(statuses).await?,
+        })
+    }
+}
+
+fn sandbox_options(config: &WorkerConfig, data_dir: &Path) -> Result<SandboxOptions> {
+    let mut options = SandboxOptions::new(data_dir.join("compiled"));
+    options.max_component_bytes = usize::try_from(config.max_component_bytes)?;
+    options.limits = limits(config)?;
+    Ok(options)
+}
+
+/// The worker's limits of an instance, which may be anything that the operator likes.
+fn limits(config: &WorkerConfig) -> Result<InstanceLimits> {
+    Ok(InstanceLimits::default().with_config(&config.sandbox_limits, &InstanceLimits::unlimited())?)
+}
+
+async fn start_herder(
+    config: &WorkerConfig,
+    stores: Stores,
+    catalogue: Arc<Catalogue>,
+    loggers: Arc<Loggers>,
+    listeners: &Listeners,
+) -> Result<Arc<Herder>> {
+    let classes: Arc<dyn Classes> = Arc::new(Installed::new(Arc::clone(&catalogue)));
+    let (offsets, statuses) = (Arc::new(stores.offsets), Arc::new(stores.statuses));
+    let engine = LiveEngine {
+        catalogue: Arc::clone(&catalogue),
+        worker: config.pairs.clone(),
+        policy: Policy::new(&config.grantable_files, &config.grantable_hosts)?,
+        limits: limits(config)?,
+        providers: Arc::clone(&config.providers),
+        overrides: config.override_policy.clone(),
+        commit: CommitTiming { interval: config.offset_flush_interval, timeout: config.offset_flush_timeout },
+        topic_creation: config.topic_creation,
+        offsets: Arc::clone(&offsets),
+        tracker: config.topic_tracking.then(|| Arc::clone(&statuses)),
+        calls: LiveEngine::calls(),
+    };
+    let framework = Framework {
+        classes: Arc::clone(&classes),
+        key_converter: Some(config.key_converter.class.clone()),
+        value_converter: Some(config.value_converter.class.clone()),
+        header_converter: Some(config.header_converter.class.clone()),
+    };
+    let settings = settings(config).await?;
+    Ok(Herder::start(Parts {
+        configs: stores.configs,
+        offsets,
+        statuses,
+        catalogue,
+        classes,
+        engine: Arc::new(engine),
+        framework,
+        loggers,
+        identity: identity(config, listeners.address),
+        settings,
+    }))
+}
+
+async fn settings(config: &WorkerConfig) -> Result<Settings> {
+    let admin = Admin::new(ClientSettings::worker_client(ClientKind::Admin, &config.pairs, "hawser-admin")?);
+    let kafka_cluster_id = admin
+        .cluster_id()
+        .await
+        .context("Failed to connect to and describe Kafka cluster. Check worker's broker connection and security properties.")?;
+    let refresh = match config.pairs.iter().find(|(key, _)| key == REFRESH_KEY) {
+        None => Settings::default().task_refresh_interval,
+        Some((_, text)) => {
+            let millis: u64 =
+                text.trim().parse().with_context(|| format!("{REFRESH_KEY} must be a number of milliseconds, or 0 for never"))?;
+            (millis > 0).then(|| Duration::from_millis(millis))
+        }
+    };
+    Ok(Settings {
+        graceful_stop: config.task_shutdown_timeout,
+        task_refresh_interval: refresh,
+        topic_tracking: config.topic_tracking,
+        topic_tracking_reset: config.topic_tracking_reset,
+        group_id: match &config.mode {
+            Mode::Distributed(cluster) => Some(cluster.group_id.clone()),
+            Mode::Standalone { .. } => None,
+        },
+        kafka_cluster_id,
+        max_component_bytes: usize::try_from(config.max_component_bytes)?,
+    })
+}
+
+/// How others reach this worker: as configured, else as it listens.
+fn identity(config: &WorkerConfig, address: SocketAddr) -> Identity {
+    let host = config.rest.advertised_host.clone().unwrap_or_else(|| match address.ip().is_unspecified() {
+        true => host_name(),
+        false => address.ip().to_string(),
+    });
+    let port = config.rest.advertised_port.unwrap_or(address.port());
+    let worker_id = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let scheme = config.rest.advertised_listener.as_deref().unwrap_or("http");
+    Identity { url: format!("{scheme}://{worker_id}").into(), worker_id: worker_id.into(), generation: 0 }
+}
+
+/// The name of this machine, as far as it is known.
+fn host_name() -> String {
+    let known = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match known.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
