@@ -26,8 +26,9 @@ pub struct TimestampConverter<S> {
     side: PhantomData<S>,
 }
 
-/// The kinds of timestamps.
+/// The kinds of timestamps, by the names of `target.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::enum_variant_names, reason = "one of Kafka's kinds is called as all of them are")]
 enum Timestamp {
     Text,
     Unix,
