@@ -1,12 +1,12 @@
 //! The `hawser` command.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hawser::config::parse_override;
 use hawser::herder::loggers::Loggers;
@@ -127,12 +127,16 @@ async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    println!("Hawser listens on http://{}", worker.address);
+    // Nobody may be reading.
+    let _ = writeln!(std::io::stdout(), "Hawser listens on http://{}", worker.address);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("Hawser stops.");
-    worker.stop().await;
-    Ok(())
+    tokio::select! {
+        () = worker.stop() => Ok(()),
+        _ = terminate.recv() => Err(anyhow!("told again to stop before it had stopped")),
+        _ = interrupt.recv() => Err(anyhow!("told again to stop before it had stopped")),
+    }
 }

@@ -180,8 +180,9 @@ fn spawn(builder: &WorkerBuilder, dir: &Path) -> (Child, Rest) {
         }
         Some(properties) => {
             let file = dir.join("worker.properties");
+            let granted = format!("hawser.sandbox.files={}\n", dir.display()); // what its connectors may be granted
             let lines: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-            std::fs::write(&file, lines).expect("worker.properties");
+            std::fs::write(&file, lines + &granted).expect("worker.properties");
             command.arg("--config").arg(file);
         }
     }

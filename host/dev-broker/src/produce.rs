@@ -127,6 +127,12 @@ impl Appends {
                 .check_produce(header.producer_id, header.producer_epoch, (name, partition))
                 .map_err(|e| (e, "the partition is not part of an open transaction of this producer"))?;
         }
+        let (after, before) = topic.configs.timestamp_leeway;
+        let (earliest, latest) = (self.now.saturating_sub(before), self.now.saturating_add(after));
+        if !topic.configs.append_time && (header.max_timestamp > latest || header.base_timestamp < earliest) {
+            let message = "a timestamp is beyond message.timestamp.after.max.ms or message.timestamp.before.max.ms";
+            return Err((ResponseError::InvalidTimestamp, message));
+        }
         let append_time = topic.configs.append_time.then_some(self.now);
         if header.is_idempotent() {
             let known = log.producers.check(header).map_err(|e| (e, "producer epoch or sequence number"))?;

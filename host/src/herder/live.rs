@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
@@ -26,6 +27,10 @@ use crate::tenant::Policy;
 
 /// Longest wait for config providers: they read files, which may be on a network.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest wait for the members of a stopped sink to have left their group, and how often it is looked at.
+const IDLE_WAIT: Duration = Duration::from_secs(10);
+const IDLE_POLL: Duration = Duration::from_millis(200);
 
 /// Calls for validation and task configurations under way at a time; further ones wait.
 const MAX_CALLS: usize = 64;
@@ -327,7 +332,7 @@ impl Engine for LiveEngine {
 
     async fn group_offsets(&self, plan: &Plan) -> Result<Vec<GroupOffset>, GroupError> {
         let (admin, group) = (self.admin(plan)?, self.group(plan)?);
-        let offsets = admin.group_offsets(&group, subscription(plan).ok()).await.map_err(group_failure)?;
+        let offsets = admin.group_offsets(&group, None).await.map_err(group_failure)?;
         Ok(offsets
             .into_iter()
             .map(|place| GroupOffset {
@@ -340,7 +345,7 @@ impl Engine for LiveEngine {
 
     async fn alter_group_offsets(&self, plan: &Plan, offsets: Vec<GroupOffset>) -> Result<(), GroupError> {
         let (admin, group) = (self.admin(plan)?, self.group(plan)?);
-        self.check_idle(&admin, &group).await?;
+        wait_until_idle(&admin, &group).await?;
         let changes: Vec<kafka::GroupOffset> = offsets
             .into_iter()
             .map(|change| kafka::GroupOffset {
@@ -353,16 +358,19 @@ impl Engine for LiveEngine {
 
     async fn delete_group(&self, plan: &Plan) -> Result<(), GroupError> {
         let (admin, group) = (self.admin(plan)?, self.group(plan)?);
-        self.check_idle(&admin, &group).await?;
+        wait_until_idle(&admin, &group).await?;
         admin.delete_group(&group).await.map_err(group_failure)
     }
 }
 
-impl LiveEngine {
-    async fn check_idle(&self, admin: &Admin, group: &str) -> Result<(), GroupError> {
+/// Waits for a group to be left by tasks that have just stopped.
+async fn wait_until_idle(admin: &Admin, group: &str) -> Result<(), GroupError> {
+    let deadline = Instant::now() + IDLE_WAIT;
+    loop {
         match admin.group_members(group).await.map_err(group_failure)? {
-            None | Some(0) => Ok(()),
-            Some(_) => Err(GroupError::InUse),
+            None | Some(0) => return Ok(()),
+            Some(_) if Instant::now() >= deadline => return Err(GroupError::InUse),
+            Some(_) => tokio::time::sleep(IDLE_POLL).await,
         }
     }
 }

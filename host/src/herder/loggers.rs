@@ -104,12 +104,20 @@ impl Loggers {
         Some(own.unwrap_or_else(|| state.inherited(name)).shown())
     }
 
+    /// Whether a level is known.
+    ///
+    /// # Errors
+    /// It is not (404).
+    pub fn check_level(level: &str) -> Result<(), HerderError> {
+        parse_level(level).map(drop)
+    }
+
     /// Sets a level and answers with the names of the loggers that it changed: all that start with `name`, and `name` itself.
     ///
     /// # Errors
     /// The level is not known (404), or there are too many loggers (400).
     pub fn set(&self, name: &str, level: &str) -> Result<Vec<String>, HerderError> {
-        let filter = parse_level(level).ok_or_else(|| HerderError::NotFound(format!("invalid log level '{level}'.")))?;
+        let filter = parse_level(level)?;
         let level = Level { filter, last_modified: Some(now_ms()) };
         let mut state = self.state();
         let is_root = name.eq_ignore_ascii_case("root");
@@ -157,15 +165,15 @@ impl State {
     }
 }
 
-fn parse_level(level: &str) -> Option<LevelFilter> {
-    Some(match level.to_ascii_uppercase().as_str() {
+fn parse_level(level: &str) -> Result<LevelFilter, HerderError> {
+    Ok(match level.to_ascii_uppercase().as_str() {
         "OFF" => LevelFilter::OFF,
         "FATAL" | "ERROR" => LevelFilter::ERROR,
         "WARN" => LevelFilter::WARN,
         "INFO" => LevelFilter::INFO,
         "DEBUG" => LevelFilter::DEBUG,
         "TRACE" | "ALL" => LevelFilter::TRACE,
-        _ => return None,
+        _ => return Err(HerderError::NotFound(format!("invalid log level '{level}'."))),
     })
 }
 

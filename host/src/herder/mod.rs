@@ -187,6 +187,15 @@ impl Herder {
         &self.loggers
     }
 
+    /// Sets a log level on every worker; it takes effect later.
+    ///
+    /// # Errors
+    /// The level is not known (404), or it cannot be written (500).
+    pub async fn set_logger_everywhere(&self, name: &str, level: &str) -> Result<(), HerderError> {
+        Loggers::check_level(level)?;
+        Ok(self.context.configs.put_logger_level(name, level).await?)
+    }
+
     /// Tells a connector's actor something and waits for its answer.
     async fn tell(
         &self,

@@ -1,6 +1,7 @@
 //! Uploaded plugins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
@@ -9,7 +10,7 @@ use super::Herder;
 use super::error::HerderError;
 use super::installed::kind;
 use super::model::{PluginClass, PluginVersion, PluginVersions};
-use super::plan::uses;
+use super::plan::{get, uses};
 use crate::plugin::{DeleteError, Plugin, UploadError};
 use crate::sandbox::LoadError;
 
@@ -41,12 +42,13 @@ impl Herder {
                 UploadError::Conflict { .. } | UploadError::Full(_) => HerderError::Conflict(message),
             }
         })?;
-        Ok((uploaded.created, self.version_of(&uploaded.plugin)))
+        Ok((uploaded.created, version_of(&uploaded.plugin, &self.users())))
     }
 
     /// All uploads.
     pub fn plugins(&self) -> Vec<PluginVersion> {
-        self.catalogue.list().iter().map(|plugin| self.version_of(plugin)).collect()
+        let users = self.users();
+        self.catalogue.list().iter().map(|plugin| version_of(plugin, &users)).collect()
     }
 
     /// All versions of a plugin.
@@ -54,7 +56,8 @@ impl Herder {
     /// # Errors
     /// There is none of that name.
     pub fn plugin(&self, name: &str) -> Result<PluginVersions, HerderError> {
-        let versions: Vec<_> = self.catalogue.versions(name).iter().map(|plugin| self.version_of(plugin)).collect();
+        let users = self.users();
+        let versions: Vec<_> = self.catalogue.versions(name).iter().map(|plugin| version_of(plugin, &users)).collect();
         match versions.is_empty() {
             true => Err(HerderError::NotFound(format!("Plugin {name} not found"))),
             false => Ok(PluginVersions { name: name.to_owned(), versions }),
@@ -66,7 +69,7 @@ impl Herder {
     /// # Errors
     /// There is none (404), or connectors use it (409).
     pub async fn delete_plugin(&self, name: &str, version: &str) -> Result<(), HerderError> {
-        let deleted = self.catalogue.delete(name, version, |plugin| self.users(plugin)).await;
+        let deleted = self.catalogue.delete(name, version, |plugin| self.users().of(plugin)).await;
         deleted.map_err(|error| {
             let message = error.to_string();
             match error {
@@ -78,43 +81,58 @@ impl Herder {
     }
 
     /// The connectors that run on an upload, or would if they were started now.
-    fn users(&self, plugin: &Plugin) -> Vec<String> {
-        let (name, version) = (plugin.manifest.name.as_str(), plugin.manifest.version.as_str());
-        let is_this = |used: &(std::sync::Arc<str>, String)| &*used.0 == name && used.1 == version;
-        let mut users = BTreeSet::new();
-        for entry in &self.context.running {
-            if entry.value().uses.iter().any(is_this) {
-                users.insert(entry.key().to_string());
-            }
+    fn users(&self) -> Users {
+        let mut users = Users::default();
+        let snapshot = self.context.configs.snapshot();
+        // The tasks of a deleted connector hold what they run on until they have stopped.
+        for entry in self.context.running.iter().filter(|entry| snapshot.connector(entry.key()).is_some()) {
+            users.add(entry.key(), &entry.value().uses);
         }
-        for (connector, known) in &self.context.configs.snapshot().connectors {
+        for (connector, known) in &snapshot.connectors {
             let config: Vec<_> =
                 known.config.iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
-            let class = super::plan::get(&config, "connector.class")
-                .and_then(|class| self.context.classes.find(class, super::plan::get(&config, "connector.plugin.version")).ok());
-            if class.is_some_and(|class| uses(&class, &config, &*self.context.classes).iter().any(is_this)) {
-                users.insert(connector.to_string());
+            let class = get(&config, "connector.class")
+                .and_then(|class| self.context.classes.find(class, get(&config, "connector.plugin.version")).ok());
+            if let Some(class) = class {
+                users.add(connector, &uses(&class, &config, &*self.context.classes));
             }
         }
-        users.into_iter().collect()
+        users
+    }
+}
+
+/// Connectors by the name and version of an upload.
+#[derive(Default)]
+struct Users(HashMap<(Arc<str>, String), BTreeSet<Arc<str>>>);
+
+impl Users {
+    fn add(&mut self, connector: &Arc<str>, uses: &[(Arc<str>, String)]) {
+        for used in uses {
+            self.0.entry(used.clone()).or_default().insert(Arc::clone(connector));
+        }
     }
 
-    fn version_of(&self, plugin: &Plugin) -> PluginVersion {
-        let classes = plugin.manifest.classes.iter().map(|class| PluginClass {
-            class: class.name.clone(),
-            kind: kind(class.kind).name(),
-            aliases: class.aliases.clone(),
-            summary: class.summary.clone(),
-        });
-        PluginVersion {
-            name: plugin.manifest.name.clone(),
-            version: plugin.manifest.version.clone(),
-            summary: plugin.manifest.summary.clone(),
-            digest: plugin.digest.to_string(),
-            size: plugin.size,
-            classes: classes.collect(),
-            imports: plugin.component.imports().to_vec(),
-            used_by: self.users(plugin),
-        }
+    fn of(&self, plugin: &Plugin) -> Vec<String> {
+        let key = (plugin.manifest.name.as_str().into(), plugin.manifest.version.clone());
+        self.0.get(&key).into_iter().flatten().map(ToString::to_string).collect()
+    }
+}
+
+fn version_of(plugin: &Plugin, users: &Users) -> PluginVersion {
+    let classes = plugin.manifest.classes.iter().map(|class| PluginClass {
+        class: class.name.clone(),
+        kind: kind(class.kind).name(),
+        aliases: class.aliases.clone(),
+        summary: class.summary.clone(),
+    });
+    PluginVersion {
+        name: plugin.manifest.name.clone(),
+        version: plugin.manifest.version.clone(),
+        summary: plugin.manifest.summary.clone(),
+        digest: plugin.digest.to_string(),
+        size: plugin.size,
+        classes: classes.collect(),
+        imports: plugin.component.imports().to_vec(),
+        used_by: users.of(plugin),
     }
 }

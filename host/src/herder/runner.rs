@@ -362,9 +362,9 @@ impl Runner {
     async fn stop_tasks(&mut self, which: impl Fn(&u32, &Task) -> bool) {
         let numbers: Vec<u32> =
             self.tasks.iter().filter(|(number, task)| which(number, task)).map(|(number, _)| *number).collect();
-        let tasks: Vec<Task> = numbers.iter().filter_map(|number| self.tasks.remove(number)).collect();
-        let within = self.context.settings.graceful_stop;
-        join_all(tasks.into_iter().map(|task| task.stop(within))).await;
+        let tasks: Vec<(u32, Task)> =
+            numbers.into_iter().filter_map(|number| Some((number, self.tasks.remove(&number)?))).collect();
+        join_all(tasks.into_iter().map(|(number, task)| task.stop(&self.context, &self.name, number))).await;
     }
 
     async fn execute(&mut self, command: Command) {

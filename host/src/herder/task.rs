@@ -1,7 +1,6 @@
 //! A task of a running connector, and the reporter of its status.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
@@ -74,14 +73,20 @@ impl Task {
         }
     }
 
-    /// Ends the task; when this returns, nothing more is reported of it.
-    pub(super) async fn stop(self, within: Duration) {
+    /// Ends the task; when this returns, its status says so, and nothing more is reported of it.
+    pub(super) async fn stop(self, context: &Context, name: &str, number: u32) {
         let Some(mut running) = self.running else { return };
+        let within = context.settings.graceful_stop;
         running.handle.stop(within).await;
-        // A reporter ends when its task does, and an abandoned task is no longer to be heard.
+        let phases = running.handle.phase();
         drop(running.handle);
+        // A reporter ends when its task does, and an abandoned task is no longer to be heard.
         if tokio::time::timeout(within, &mut running.reporter).await.is_err() {
             running.reporter.abort();
+        }
+        let has_failed = matches!(*phases.borrow(), TaskPhase::Failed(_));
+        if !has_failed {
+            context.statuses.put_task_safe(name, number, context.status(State::Unassigned, None));
         }
     }
 }
@@ -104,7 +109,8 @@ async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases:
     loop {
         let phase = phases.borrow_and_update().clone();
         match phase {
-            TaskPhase::Starting => {}
+            // The end is told by whoever asked for it.
+            TaskPhase::Starting | TaskPhase::Stopped => {}
             TaskPhase::Running => statuses.put_task(&plan.name, number, context.status(State::Running, None)),
             TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(State::Paused, None)),
             TaskPhase::Failed(trace) => {
@@ -115,9 +121,6 @@ async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases:
                     "The task failed and stays so until it is restarted: {trace}"
                 );
                 statuses.put_task_safe(&plan.name, number, context.status(State::Failed, Some(trace)));
-            }
-            TaskPhase::Stopped => {
-                statuses.put_task_safe(&plan.name, number, context.status(State::Unassigned, None));
             }
         }
         if phases.changed().await.is_err() {

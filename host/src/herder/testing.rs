@@ -163,6 +163,11 @@ impl Engine for FakeEngine {
     async fn validate(&self, _: &FoundClass, config: &Config) -> Result<Vec<ConfigValue>, PluginError> {
         match get(config, "test.validate") {
             Some("hang") => std::future::pending().await,
+            Some("key") => {
+                let mut value = ConfigValue::undefined("fields");
+                value.errors.push("Invalid value x for configuration fields: not so".to_owned());
+                Ok(vec![value])
+            }
             Some("crash") => Err(PluginError::Failed(format!("crashed with {}", get(config, "password").unwrap_or_default()))),
             Some(message) => {
                 let mut value = ConfigValue::undefined("file");

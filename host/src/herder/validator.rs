@@ -77,6 +77,11 @@ impl Herder {
         let stripped: Config =
             config.iter().filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone()))).collect();
         let values = self.call(validation, class, &stripped).await?.into_iter().map(|mut value| {
+            // Its messages speak of the key as the plugin knows it.
+            for quoted in [format!("configuration {}:", value.name), format!("configuration \"{}\"", value.name)] {
+                let full = quoted.replacen(&value.name, &format!("{prefix}{}", value.name), 1);
+                value.errors.iter_mut().for_each(|message| *message = message.replace(&quoted, &full));
+            }
             value.name.insert_str(0, prefix);
             value
         });

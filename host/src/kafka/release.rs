@@ -1,6 +1,6 @@
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
+use tokio::sync::oneshot::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 /// Sees to it that a client's last reference goes where blocking is allowed, because librdkafka's shutdown blocks.
@@ -23,7 +23,7 @@ impl LastOut {
         let gone = self.gone.take()?;
         let close = move || {
             // Ends with an error, always: nothing is ever sent.
-            let _ = gone.recv();
+            let _ = gone.blocking_recv();
             drop(client);
         };
         match tokio::runtime::Handle::try_current() {

@@ -1,14 +1,14 @@
-//! A broker for tests: the one that `KAFKA_BOOTSTRAP` names, else librdkafka's mock cluster in this process.
+//! A broker for tests: the one that `KAFKA_BOOTSTRAP` names, else a development broker in this process.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use hawser_dev_broker::{DevBroker, DevBrokerConfig};
 use tokio::time::Instant;
 
 use super::{
-    ClientKind, ClientSettings, Filled, NewTopicSpec, ProducerLimits, Rebalance, SinkConsumer, SourceProducer, Subscription,
+    Admin, ClientKind, ClientSettings, Filled, NewTopicSpec, ProducerLimits, Rebalance, SinkConsumer, SourceProducer,
+    Subscription,
 };
 use crate::record::{Batch, BatchBuilder, BatchLimits, HeaderValue, Record};
 
@@ -16,53 +16,46 @@ use crate::record::{Batch, BatchBuilder, BatchLimits, HeaderValue, Record};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct TestBroker {
-    mock: Option<MockCluster<'static, DefaultProducerContext>>,
+    own: Option<DevBroker>,
     bootstrap: String,
 }
 
 impl TestBroker {
-    pub(crate) fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         match std::env::var("KAFKA_BOOTSTRAP") {
-            Ok(bootstrap) => TestBroker { mock: None, bootstrap },
-            Err(_) => {
-                let mock = MockCluster::new(1).expect("a mock cluster");
-                let bootstrap = mock.bootstrap_servers();
-                TestBroker { mock: Some(mock), bootstrap }
-            }
+            Ok(bootstrap) => TestBroker { own: None, bootstrap },
+            Err(_) => Self::start_on(DevBrokerConfig::default()).await,
         }
     }
 
-    /// The mock cluster, where failures can be ordered.
-    pub(crate) fn mocked() -> (Self, ()) {
-        let mock = MockCluster::new(1).expect("a mock cluster");
-        let bootstrap = mock.bootstrap_servers();
-        (TestBroker { mock: Some(mock), bootstrap }, ())
+    /// A broker that can be stopped and started again on its port.
+    pub(crate) async fn start_on(config: DevBrokerConfig) -> Self {
+        let own = DevBroker::start(config).await.expect("a development broker");
+        let bootstrap = own.bootstrap().to_string();
+        TestBroker { own: Some(own), bootstrap }
     }
 
-    pub(crate) fn mock(&self) -> &MockCluster<'static, DefaultProducerContext> {
-        self.mock.as_ref().expect("a mock cluster")
+    pub(crate) fn bootstrap(&self) -> &str {
+        &self.bootstrap
     }
 
-    pub(crate) fn is_real(&self) -> bool {
-        self.mock.is_none()
+    pub(crate) async fn stop(self) {
+        if let Some(own) = self.own {
+            own.shutdown().await;
+        }
     }
 
     /// A topic of its own for each call.
     pub(crate) async fn topic(&self, partitions: i32) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed), uptime());
-        match &self.mock {
-            Some(mock) => mock.create_topic(&name, partitions, 1).expect("a topic"),
-            None => {
-                let admin = super::Admin::new(ClientSettings::admin(&self.worker(), "test", &[]).expect("settings"));
-                let spec = NewTopicSpec { partitions: Some(partitions), ..NewTopicSpec::with_defaults(&name) };
-                admin.create_topic(&spec).await.expect("a topic");
-            }
-        }
+        let admin = Admin::new(ClientSettings::admin(&self.worker(), "test", &[]).expect("settings"));
+        let spec = NewTopicSpec { partitions: Some(partitions), ..NewTopicSpec::with_defaults(&name) };
+        admin.create_topic(&spec).await.expect("a topic");
         name
     }
 
-    /// A worker's keys; the mock cluster answers a fetch only when it has waited.
+    /// A worker's keys.
     pub(crate) fn worker(&self) -> Vec<(String, String)> {
         let keys =
             [("bootstrap.servers", self.bootstrap.as_str()), ("consumer.fetch.max.wait.ms", "10"), ("producer.linger.ms", "1")];

@@ -9,7 +9,7 @@ use crate::record::{BatchBuilder, BatchLimits, HeaderValue, Record};
 
 #[tokio::test]
 async fn what_is_written_is_read_column_by_column() {
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
     let mut builder = BatchBuilder::default();
     let header = |name, value| HeaderValue { name, value, schema: 0 };
@@ -39,7 +39,7 @@ async fn what_is_written_is_read_column_by_column() {
 
 #[tokio::test]
 async fn batches_are_acknowledged_in_order_and_name_what_failed() {
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
     let mut producer = broker.producer().await;
     let mut mixed = BatchBuilder::default();
@@ -69,7 +69,7 @@ async fn batches_are_acknowledged_in_order_and_name_what_failed() {
 
 #[tokio::test]
 async fn a_full_producer_waits_and_a_cancelled_batch_counts_as_failed() {
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
     let limits = ProducerLimits { batches: 2, records: 100, bytes: 1 << 20 };
     let mut producer = SourceProducer::connect(&broker.producer_settings(), limits).await.expect("a producer");
@@ -103,7 +103,7 @@ async fn an_unreachable_broker_blocks_neither_send_nor_close() {
 }
 
 async fn takes_turns(assignor: &str) {
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(2).await;
     broker.write(&topic, 2, (0..20).map(|value| value.to_string())).await;
     let group = format!("turns-{topic}");
@@ -140,9 +140,7 @@ async fn takes_turns(assignor: &str) {
     assert!(!lost);
     // Flush and commit belong here, before the answer.
     let done: Vec<_> = gone.iter().map(|partition| TopicOffset { partition: partition.clone(), offset: 10 }).collect();
-    let committed = first.commit(&done, PATIENCE).await;
-    // The mock cluster, unlike Kafka, takes no commit while a group rebalances.
-    assert!(committed.is_ok() || !broker.is_real(), "{committed:?}");
+    first.commit(&done, PATIENCE).await.expect("committed");
     first.unassign(&gone).expect("unassigned");
     let first_keeps = tokio::spawn(async move {
         let mut builder = BatchBuilder::default();
@@ -161,8 +159,7 @@ async fn takes_turns(assignor: &str) {
     second.assign(&given, &[]).expect("assigned");
     // Everything of its partition was committed: nothing is left to read.
     let soon = Instant::now() + Duration::from_millis(300);
-    let left = second.fill(&mut builder, BatchLimits::default(), soon).await;
-    assert!(left == Ok(Filled::Idle) || committed.is_err(), "{left:?}");
+    assert_eq!(second.fill(&mut builder, BatchLimits::default(), soon).await, Ok(Filled::Idle));
     second.close(PATIENCE).await;
     first_keeps.abort();
 }
@@ -179,7 +176,7 @@ async fn members_of_a_cooperative_group_take_turns() {
 
 #[tokio::test]
 async fn a_consumer_closes_even_with_a_rebalance_unanswered() {
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
     for assignor in ["range", "cooperative-sticky"] {
         let mut consumer =
@@ -193,7 +190,7 @@ async fn a_consumer_closes_even_with_a_rebalance_unanswered() {
 
 #[tokio::test]
 async fn seek_pause_and_resume_act_on_the_next_record() {
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
     broker.write(&topic, 1, (0..10).map(|value| value.to_string())).await;
     let mut consumer = broker.consumer(&format!("seek-{topic}"), &topic, &[]).await;
@@ -228,7 +225,7 @@ async fn seek_pause_and_resume_act_on_the_next_record() {
 
 #[tokio::test]
 async fn a_pattern_finds_topics_that_come_later() {
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
     let pattern = Subscription::pattern(&format!("{topic}|{topic}-later")).expect("a pattern");
     let settings = broker.consumer_settings(&format!("pattern-{topic}"), &[("metadata.max.age.ms", "200")]);
@@ -374,11 +371,7 @@ fn what_cannot_be_set_is_named_and_never_its_value() {
 
 #[tokio::test]
 async fn topics_and_group_offsets_are_administered() {
-    // The mock cluster knows neither topics' creation nor groups' deletion.
-    if std::env::var_os("KAFKA_BOOTSTRAP").is_none() {
-        return;
-    }
-    let broker = TestBroker::start();
+    let broker = TestBroker::start().await;
     let topic = broker.topic(2).await;
     let admin = Admin::new(ClientSettings::admin(&broker.worker(), "test", &[]).expect("settings"));
     assert!(!admin.cluster_id().await.expect("an id").is_empty());

@@ -55,9 +55,9 @@ pub(super) async fn set_logger(
     let Some(level) = request.level else {
         return Err(ApiError::bad_request("Desired 'level' parameter was not specified in request."));
     };
-    let changed = herder.loggers().set(&name, &level)?;
-    Ok(match query.first("scope") {
-        Some(scope) if scope.eq_ignore_ascii_case("cluster") => StatusCode::NO_CONTENT.into_response(),
-        _ => Json(changed).into_response(),
-    })
+    if query.first("scope").is_some_and(|scope| scope.eq_ignore_ascii_case("cluster")) {
+        herder.set_logger_everywhere(&name, &level).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(Json(herder.loggers().set(&name, &level)?).into_response())
 }

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::MAX_JSON_BODY_BYTES;
 use super::error::{ApiError, ApiResult};
+use super::{BODY_STALL_TIMEOUT, MAX_JSON_BODY_BYTES};
 use crate::store::RawConfig;
 
 /// A body of JSON. Unlike Kafka Connect, which answers 500, whatever does not parse is the client's mistake: 400.
@@ -48,7 +48,10 @@ pub async fn collect(chunks: impl Stream<Item = ApiResult<Bytes>>, limit: usize,
     let mut chunks = std::pin::pin!(chunks);
     let mut bytes = BytesMut::new();
     let mut received = 0_usize;
-    while let Some(chunk) = chunks.next().await {
+    loop {
+        let next = tokio::time::timeout(BODY_STALL_TIMEOUT, chunks.next()).await;
+        let stalled = || ApiError::new(StatusCode::REQUEST_TIMEOUT, format!("The rest of the {what} did not come"));
+        let Some(chunk) = next.map_err(|_| stalled())? else { break };
         let chunk = chunk?;
         received = received.saturating_add(chunk.len());
         match received <= limit {

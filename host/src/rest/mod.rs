@@ -34,6 +34,9 @@ pub use server::serve;
 /// Most bytes of a JSON body. A record of Kafka's config topic holds 1 MB.
 pub const MAX_JSON_BODY_BYTES: usize = 2 * 1024 * 1024;
 
+/// Longest time without a byte of a body that is still to come.
+pub const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Longest time that a request may take: Kafka Connect's.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 

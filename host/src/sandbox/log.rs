@@ -104,7 +104,11 @@ impl PluginLog {
         self.write(state, level, &text);
     }
 
-    /// What the guest wrote to stderr since the last call of this function: why it crashed, as its language tells it.
+    pub(super) fn forget_last_words(&self) {
+        self.lock().last_lines.clear();
+    }
+
+    /// What the guest wrote to stderr since the last call of these functions: why it crashed, as its language tells it.
     pub(super) fn take_last_words(&self) -> String {
         let mut state = self.lock();
         let rest = mem::take(&mut state.stderr);

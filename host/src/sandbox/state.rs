@@ -67,6 +67,13 @@ impl HostState {
         })
     }
 
+    /// Forgets what was refused and said in earlier calls, so that it does not explain a crash that it has nothing to do with.
+    pub(super) fn begin_call(&mut self) {
+        self.gate.take_refused();
+        self.limiter.take_refused();
+        self.log.forget_last_words();
+    }
+
     /// Remembers that the host, not the guest, is why the call fails.
     pub(super) fn fail(&mut self, reason: String) -> wasmtime::Error {
         let error = wasmtime::Error::msg(reason.clone());

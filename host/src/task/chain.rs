@@ -5,8 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Chain;
-use crate::record::{Batch, RecordRef};
-use crate::sandbox::{CallError, Component, Config, Failure, Guard, InstanceEnv, Step, Transformed, Usage};
+use crate::sandbox::{CallError, Component, Config, Guard, InstanceEnv, Step};
 
 /// A predicate of a connector's configuration, found in the catalogue.
 #[derive(Clone)]
@@ -52,22 +51,35 @@ pub struct ChainSpec {
     pub env: InstanceEnv,
 }
 
-/// Starts a chain's instances, once.
+/// Starts a chain's instances; may be asked again when it could not for now.
 #[async_trait]
-pub trait StartChain: Send {
+pub trait StartChain: Send + Sync {
     /// Starts them.
-    async fn start(self: Box<Self>) -> Result<Link, CallError>;
+    async fn start(&self) -> Result<Link, CallError>;
+}
+
+/// A started chain.
+pub struct Link {
+    /// The steps.
+    pub chain: Box<dyn Chain>,
+    /// What lets records into them; the others pass by unchanged.
+    pub when: Option<Box<dyn Chain>>,
+    /// The classes of the steps, for messages.
+    pub class: String,
 }
 
 #[async_trait]
 impl StartChain for ChainSpec {
-    async fn start(self: Box<Self>) -> Result<Link, CallError> {
-        let when: Option<Box<dyn Chain>> = match self.when {
+    async fn start(&self) -> Result<Link, CallError> {
+        let when: Option<Box<dyn Chain>> = match &self.when {
             None => None,
-            Some((component, step)) => Some(Box::new(component.start_chain(vec![step], Vec::new(), self.env.clone()).await?)),
+            Some((component, step)) => {
+                Some(Box::new(component.start_chain(vec![step.clone()], Vec::new(), self.env.clone()).await?))
+            }
         };
-        let chain = Box::new(self.component.start_chain(self.steps, self.predicates, self.env).await?);
-        Ok(Link { chain, when })
+        let chain = Box::new(self.component.start_chain(self.steps.clone(), self.predicates.clone(), self.env.clone()).await?);
+        let classes: Vec<&str> = self.steps.iter().map(|step| step.class.as_str()).collect();
+        Ok(Link { chain, when, class: classes.join(",") })
     }
 }
 
@@ -93,7 +105,7 @@ pub fn group_steps(steps: Vec<TransformStep>, env: &InstanceEnv) -> Vec<Box<dyn 
             None => (None, None),
         };
         let negate = step.negate && when.is_none();
-        let mut step_of = |group: &mut ChainSpec, class, alias, config| {
+        let step_of = |group: &mut ChainSpec, class, alias, config| {
             let predicate = guard.clone().map(|guard| place_of(&mut group.predicates, guard));
             group.steps.push(Step { class, alias, config, predicate, negate });
         };

@@ -4,13 +4,24 @@
 //! A task is one tokio task. [`spawn_source`] and [`spawn_sink`] start one from a spec; the [`TaskHandle`] pauses, resumes and
 //! stops it, and tells its live [`TaskState`]. Nothing restarts a failed task but its owner, with a new spec.
 
+mod backoff;
 mod chain;
+mod dead_letter;
+mod error;
 mod handle;
+mod pipeline;
 mod plugin;
 mod policy;
+mod report;
+mod run;
+mod select;
+mod sink;
+mod source;
 mod spec;
+#[cfg(test)]
+mod testing;
 
-pub use chain::{ChainSpec, PredicateStep, StartChain, TransformStep, group_steps};
+pub use chain::{ChainSpec, Link, PredicateStep, StartChain, TransformStep, group_steps};
 pub use handle::{Target, TaskHandle, TaskId, TaskState};
 pub use plugin::{Chain, PluginSpec, SinkPlugin, SourcePlugin, StartSink, StartSource};
 pub use policy::{DeadLetterSpec, ErrorPolicy, PolicyError, Tolerance};

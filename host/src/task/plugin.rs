@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::record::Batch;
 use crate::sandbox::{
-    CallError, ChainInstance, Checkpoint, Component, Config, Failure, InstanceEnv, OffsetReader, Polled, SinkInstance, SinkRequests,
-    SourceInstance, TopicOffset, TopicPartition, Transformed, Usage,
+    CallError, ChainInstance, Checkpoint, Component, Config, Failure, InstanceEnv, OffsetReader, Polled, SinkInstance,
+    SinkRequests, SourceInstance, TopicOffset, TopicPartition, Transformed, Usage,
 };
 
 /// A source task's plugin. Calls are made one at a time; a call that is dropped half-way ends the instance.
@@ -46,23 +46,23 @@ pub trait SinkPlugin: Send {
 #[async_trait]
 pub trait Chain: Send {
     /// Transforms a batch that is not empty.
-    async fn apply(&mut self, records: Batch) -> Result<Transformed, CallError>;
+    async fn apply(&mut self, records: &Batch) -> Result<Transformed, CallError>;
     /// What the instance uses.
     fn usage(&self) -> Usage;
 }
 
-/// Starts a source's plugin, once.
+/// Starts a source's plugin; may be asked again when it could not for now.
 #[async_trait]
-pub trait StartSource: Send {
+pub trait StartSource: Send + Sync {
     /// Starts it; `offsets` reads the connector's stored offsets.
-    async fn start(self: Box<Self>, offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError>;
+    async fn start(&self, offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError>;
 }
 
-/// Starts a sink's plugin, once.
+/// Starts a sink's plugin; may be asked again when it could not for now.
 #[async_trait]
-pub trait StartSink: Send {
+pub trait StartSink: Send + Sync {
     /// Starts it.
-    async fn start(self: Box<Self>) -> Result<Box<dyn SinkPlugin>, CallError>;
+    async fn start(&self) -> Result<Box<dyn SinkPlugin>, CallError>;
 }
 
 /// A connector's task on a component.
@@ -79,15 +79,15 @@ pub struct PluginSpec {
 
 #[async_trait]
 impl StartSource for PluginSpec {
-    async fn start(self: Box<Self>, offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError> {
-        Ok(Box::new(self.component.start_source(&self.class, &self.config, self.env, offsets).await?))
+    async fn start(&self, offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError> {
+        Ok(Box::new(self.component.start_source(&self.class, &self.config, self.env.clone(), offsets).await?))
     }
 }
 
 #[async_trait]
 impl StartSink for PluginSpec {
-    async fn start(self: Box<Self>) -> Result<Box<dyn SinkPlugin>, CallError> {
-        Ok(Box::new(self.component.start_sink(&self.class, &self.config, self.env).await?))
+    async fn start(&self) -> Result<Box<dyn SinkPlugin>, CallError> {
+        Ok(Box::new(self.component.start_sink(&self.class, &self.config, self.env.clone()).await?))
     }
 }
 
@@ -150,7 +150,7 @@ impl SinkPlugin for SinkInstance {
 
 #[async_trait]
 impl Chain for ChainInstance {
-    async fn apply(&mut self, records: Batch) -> Result<Transformed, CallError> {
+    async fn apply(&mut self, records: &Batch) -> Result<Transformed, CallError> {
         ChainInstance::apply(self, records).await
     }
 

@@ -101,7 +101,9 @@ impl ErrorPolicy {
         let retry_timeout = match number(config, RETRY_TIMEOUT)? {
             None => Some(Duration::ZERO),
             Some(-1) => None,
-            Some(millis) => Some(u64::try_from(millis).map(Duration::from_millis).map_err(|_| invalid(RETRY_TIMEOUT, "-1 or more"))?),
+            Some(millis) => {
+                Some(u64::try_from(millis).map(Duration::from_millis).map_err(|_| invalid(RETRY_TIMEOUT, "-1 or more"))?)
+            }
         };
         let retry_delay_max = match number(config, RETRY_DELAY)? {
             None => Duration::from_secs(60),
@@ -175,7 +177,10 @@ mod tests {
             ("errors.log.enable", "true"),
         ]))
         .expect("a policy");
-        assert_eq!((policy.tolerance, policy.retry_timeout, policy.log, policy.log_messages), (Tolerance::All, None, true, false));
+        assert_eq!(
+            (policy.tolerance, policy.retry_timeout, policy.log, policy.log_messages),
+            (Tolerance::All, None, true, false)
+        );
         assert_eq!(policy.retry_delay_max, Duration::from_millis(100));
         let standard = ErrorPolicy::from_config(&[]).expect("defaults");
         assert_eq!((standard.tolerance, standard.retry_timeout), (Tolerance::None, Some(Duration::ZERO)));

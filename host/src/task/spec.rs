@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
-use super::{ErrorPolicy, StartChain, StartSink, StartSource, Target, TaskHandle, TaskId, TaskState, sink, source};
+use super::run::spawn;
+use super::{ErrorPolicy, StartChain, StartSink, StartSource, TaskHandle, TaskId, sink, source};
 use crate::convert::Converters;
 use crate::kafka::{ClientSettings, ProducerLimits, Subscription};
-use crate::metrics::TaskCounters;
 use crate::record::BatchLimits;
+use crate::store::OffsetStore;
 
 /// Where source offsets are kept: the offset store.
 #[async_trait]
@@ -17,6 +17,19 @@ pub trait Checkpoints: Send + Sync {
     async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<String>>, String>;
     /// Stores offsets; all are durable when this returns.
     async fn put(&self, connector: &str, offsets: Vec<(String, String)>) -> Result<(), String>;
+}
+
+#[async_trait]
+impl Checkpoints for OffsetStore {
+    async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<String>>, String> {
+        let found = OffsetStore::get(self, connector, partitions).await.map_err(|error| error.to_string())?;
+        Ok(found.into_iter().map(|offset| offset.map(|offset| offset.to_string())).collect())
+    }
+
+    async fn put(&self, connector: &str, offsets: Vec<(String, String)>) -> Result<(), String> {
+        let offsets = offsets.into_iter().map(|(partition, offset)| (partition, Some(offset))).collect();
+        OffsetStore::put(self, connector, offsets).await.map_err(|error| error.to_string())
+    }
 }
 
 /// Hears which topics a connector uses, each once per task.

@@ -55,7 +55,7 @@ fn bad_uploads() {
 /// A component that only imports an instance of this name with one function.
 fn importing(name: &str) -> Vec<u8> {
     let mut component = b"\0asm\x0d\0\x01\0".to_vec();
-    component.extend(b"\x07\x0d\x01\x42\x02\x01\x40\x00\x01\x00\x04\x00\x01f\x01\x00"); // type: instance { f: func() }
+    component.extend(b"\x07\x0e\x01\x42\x02\x01\x40\x00\x01\x00\x04\x00\x01f\x01\x00"); // type: instance { f: func() }
     component.extend([0x0a, name.len() as u8 + 5, 1, 0, name.len() as u8]);
     component.extend(name.as_bytes());
     component.extend([0x05, 0]); // import: an instance of type 0

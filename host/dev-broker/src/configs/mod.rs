@@ -120,6 +120,8 @@ pub(crate) struct TopicConfigs {
     own: BTreeMap<String, String>,
     pub max_message_bytes: usize,
     pub append_time: bool,
+    /// How far in the future and in the past the timestamps of records may be, in milliseconds.
+    pub timestamp_leeway: (i64, i64),
     pub compact: bool,
     pub delete: bool,
     pub retention_ms: i64,
@@ -134,6 +136,8 @@ impl TopicConfigs {
         configs.append_time = configs.get("message.timestamp.type") == "LogAppendTime";
         let has_policy = |wanted| items(configs.get("cleanup.policy")).any(|policy| policy == wanted);
         (configs.compact, configs.delete) = (has_policy("compact"), has_policy("delete"));
+        configs.timestamp_leeway =
+            (configs.long("message.timestamp.after.max.ms"), configs.long("message.timestamp.before.max.ms"));
         configs.retention_ms = configs.long("retention.ms");
         configs.retention_bytes = configs.long("retention.bytes");
         configs

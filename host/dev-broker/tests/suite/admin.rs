@@ -45,8 +45,12 @@ pub fn cluster_and_metadata(bootstrap: &str) {
     let response = raw.call(&MetadataRequest::default().with_topics(Some(vec![by_id])), 12);
     assert_eq!(response.topics[0].name.as_ref().unwrap().as_str(), topic);
     for version in 0..=4 {
-        let response = raw.call(&ApiVersionsRequest::default(), version);
-        assert!(response.error_code == 0 && response.api_keys.len() > 25);
+        let named =
+            |request: ApiVersionsRequest| request.with_client_software_name(text("x")).with_client_software_version(text("1"));
+        let request = ApiVersionsRequest::default();
+        let response = raw.call(&if version < 3 { request } else { named(request) }, version);
+        assert_eq!(response.error_code, 0);
+        assert!(response.api_keys.len() > 25);
     }
 }
 

@@ -15,7 +15,7 @@ fn full_memory_refuses_and_recovers() {
     let name = topic(bootstrap, 1, &[]);
     let impatient = producer(bootstrap, &[("message.timeout.ms", "1500"), ("retry.backoff.ms", "50")]);
     let large = "x".repeat(100_000);
-    let sent: Vec<_> = (0..12).flat_map(|_| put_with(&impatient, &name, 0, &[(None, Some(&large))])).collect();
+    let sent: Vec<_> = (0..10).flat_map(|_| put_with(&impatient, &name, 0, &[(None, Some(&large))])).collect();
     let stored = sent.iter().filter(|result| result.is_ok()).count();
     assert_eq!(stored, 9, "{sent:?}");
     assert!(sent[stored..].iter().all(|result| matches!(result, Err(Code::MessageTimedOut | Code::KafkaStorageError))));

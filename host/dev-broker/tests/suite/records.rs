@@ -78,6 +78,10 @@ pub fn timestamps(bootstrap: &str) {
     let read: Vec<_> = read_all(bootstrap, &topic).iter().map(|r| r.timestamp - base).collect();
     assert_eq!(read, (0..10).map(|i| i * 100).collect::<Vec<_>>());
 
+    send(&producer, BaseRecord::to(&topic).timestamp(now_ms() + 7_200_000).payload(b"from the future"));
+    producer.flush(PATIENCE).unwrap();
+    assert_eq!(producer.context().take().last(), Some(&Err(Code::InvalidTimestamp)));
+
     let consumer = consumer(bootstrap, &unique("group"), &[]);
     let find = |timestamp| {
         let mut list = TopicPartitionList::new();

@@ -184,7 +184,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            self.at = end_of_plain_run(self.text.as_bytes(), self.at);
+            self.at = end_of_plain_run::<false>(self.text.as_bytes(), self.at);
             match self.peek()? {
                 b'"' => break,
                 b'\\' => {
@@ -336,22 +336,26 @@ const EACH: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EACH << 7;
 
 /// The place of the first byte from `at` on that ends a run of ordinary characters in a string: a quote, a backslash or a control
-/// character. Looks at eight bytes a step.
-fn end_of_plain_run(bytes: &[u8], mut at: usize) -> usize {
+/// character; if `BASIC`, also a character outside the basic plane. Looks at eight bytes a step.
+fn end_of_plain_run<const BASIC: bool>(bytes: &[u8], mut at: usize) -> usize {
     while let Some(Ok(chunk)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
         let word = u64::from_le_bytes(chunk);
         let quote = word ^ (EACH * u64::from(b'"'));
         let backslash = word ^ (EACH * u64::from(b'\\'));
-        let found = ((quote.wrapping_sub(EACH) & !quote)
+        let mut found = (quote.wrapping_sub(EACH) & !quote)
             | (backslash.wrapping_sub(EACH) & !backslash)
-            | (word.wrapping_sub(EACH * 0x20) & !word))
-            & HIGH;
+            | (word.wrapping_sub(EACH * 0x20) & !word);
+        if BASIC {
+            found |= word & word << 1 & word << 2 & word << 3;
+        }
+        found &= HIGH;
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f) || BASIC && *byte >= 0xf0;
+    while bytes.get(at).is_some_and(|byte| !special(byte)) {
         at += 1;
     }
     at
@@ -366,14 +370,13 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
         out.extend([12, 8, 4, 0].map(|shift| HEX[usize::from(unit >> shift & 0xf)]));
     }
     out.push(b'"');
-    let mut done = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let special = matches!(byte, b'"' | b'\\' | 0..=0x1f | 0xf0..);
-        if !special {
-            continue;
-        }
-        out.extend_from_slice(text.as_bytes().get(done..at).unwrap_or_default());
-        done = at + 1;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        let end = end_of_plain_run::<true>(bytes, at);
+        out.extend_from_slice(bytes.get(at..end).unwrap_or_default());
+        let Some(byte) = bytes.get(end) else { break };
+        at = end + 1;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -382,16 +385,15 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
             b'\r' => out.extend_from_slice(b"\\r"),
             0x08 => out.extend_from_slice(b"\\b"),
             0x0c => out.extend_from_slice(b"\\f"),
-            0..=0x1f => unit(u16::from(byte), out),
+            0..=0x1f => unit(u16::from(*byte), out),
             _ => {
-                let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+                let character = text.get(end..).and_then(|rest| rest.chars().next()).unwrap_or_default();
                 let mut units = [0; 2];
                 character.encode_utf16(&mut units).iter().for_each(|half| unit(*half, out));
-                done = at + character.len_utf8();
+                at = end + character.len_utf8();
             }
         }
     }
-    out.extend_from_slice(text.as_bytes().get(done..).unwrap_or_default());
     out.push(b'"');
 }
 
@@ -482,13 +484,14 @@ mod tests {
     #[test]
     fn plain_runs_end_at_the_first_special_byte() {
         for length in 0..40 {
-            for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
-                let mut bytes = vec![b'x'; length];
+            for special in [b'"', b'\\', 0, 0x1f, b'\n', 0xf0, 0xff] {
+                let mut bytes = vec![if special == 0 { 0xef } else { b'x' }; length];
                 bytes.extend([special, b'"', 0x80, 0xff]);
-                assert_eq!(end_of_plain_run(&bytes, 0), length);
+                assert_eq!(end_of_plain_run::<true>(&bytes, 0), length);
+                assert_eq!(end_of_plain_run::<false>(&bytes, 0), length + usize::from(special >= 0xf0));
             }
             let high = vec![0xffu8; length];
-            assert_eq!(end_of_plain_run(&high, 0), length);
+            assert_eq!(end_of_plain_run::<false>(&high, 0), length);
         }
     }
 }

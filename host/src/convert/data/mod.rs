@@ -30,6 +30,16 @@ pub fn base64_text(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
+/// Appends bytes as base64 text.
+pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    if let Some(room) = out.get_mut(start..) {
+        // The room is what padded base64 takes.
+        let _ = BASE64.encode_slice(bytes, room);
+    }
+}
+
 /// The bytes of a base64 text; white space around it and between groups is ignored.
 pub fn base64_bytes(text: &str) -> Option<Vec<u8>> {
     match BASE64.decode(text) {

@@ -142,43 +142,99 @@ impl Value {
 
 /// `Double.toString`, since JDK 19 the shortest text that reads back as the same number.
 pub fn double_text(value: f64) -> String {
-    number_text(value, value.abs(), format!("{:e}", value.abs()), format!("{:.1e}", value.abs()))
+    let mut out = Vec::new();
+    write_double(value, &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// `Float.toString`.
 pub fn float_text(value: f32) -> String {
-    number_text(f64::from(value), f64::from(value.abs()), format!("{:e}", value.abs()), format!("{:.1e}", value.abs()))
+    let mut out = Vec::new();
+    write_float(value, &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
-/// `shortest` and `two_digits` are scientific spellings of `magnitude`. Of numbers that one digit would tell apart, Java gives the
-/// closest spelling of two.
-fn number_text(value: f64, magnitude: f64, shortest: String, two_digits: String) -> String {
-    let sign = if value.is_sign_negative() { "-" } else { "" };
+/// Appends `Double.toString`.
+pub fn write_double(value: f64, out: &mut Vec<u8>) {
+    const SMALLEST_WITH_TWO_DIGITS: f64 = 1e-321;
+    if value != 0.0 && value.abs() < SMALLEST_WITH_TWO_DIGITS {
+        out.extend_from_slice(format!("{value:.1e}").replace('e', "E").as_bytes());
+    } else {
+        write_number(value, ryu::Buffer::new().format(value), out);
+    }
+}
+
+/// Appends `Float.toString`.
+pub fn write_float(value: f32, out: &mut Vec<u8>) {
+    const SMALLEST_WITH_TWO_DIGITS: f32 = 1e-43;
+    if value != 0.0 && value.abs() < SMALLEST_WITH_TWO_DIGITS {
+        out.extend_from_slice(format!("{value:.1e}").replace('e', "E").as_bytes());
+    } else {
+        write_number(f64::from(value), ryu::Buffer::new().format(value), out);
+    }
+}
+
+/// Digits of the shortest text of a double at most.
+const MAX_DIGITS: usize = 17;
+
+/// Appends a number as Java lays it out, whose shortest text in any layout is given. (Of numbers that one digit would tell from all
+/// others Java gives the closest text of two, which differs only for the very smallest; they do not come here.)
+fn write_number(value: f64, shortest: &str, out: &mut Vec<u8>) {
     if value.is_nan() {
-        return "NaN".to_owned();
+        return out.extend_from_slice(b"NaN");
+    }
+    if value.is_sign_negative() {
+        out.push(b'-');
     }
     if value.is_infinite() {
-        return format!("{sign}Infinity");
+        return out.extend_from_slice(b"Infinity");
     }
-    let scientific = if shortest.contains('.') { shortest } else { two_digits };
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    if magnitude != 0.0 && !(1e-3..1e7).contains(&magnitude) {
-        return format!("{sign}{mantissa}E{exponent}");
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let mantissa = mantissa.strip_prefix('-').unwrap_or(mantissa);
+    let point = mantissa.find('.').unwrap_or(mantissa.len()) as i32;
+    let mut digits = [b'0'; MAX_DIGITS + 1];
+    let mut count = 0;
+    let mut leading_zeros = 0;
+    for digit in mantissa.bytes().filter(u8::is_ascii_digit) {
+        if digit == b'0' && count == 0 {
+            leading_zeros += 1;
+        } else if let Some(place) = digits.get_mut(count) {
+            *place = digit;
+            count += 1;
+        }
     }
-    let digits = mantissa.replace('.', "");
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    let plain = if exponent < 0 {
-        format!("0.{}{digits}", "0".repeat(exponent.unsigned_abs() as usize - 1))
-    } else {
-        let point = exponent as usize + 1;
-        let (whole, fraction) = digits.split_at(point.min(digits.len()));
-        let zeros = "0".repeat(point - whole.len());
-        format!("{whole}{zeros}.{}", if fraction.is_empty() { "0" } else { fraction })
-    };
-    // The second of two digits may be a zero that the plain spelling does not need.
-    let trimmed = plain.trim_end_matches('0');
-    let plain = if trimmed.ends_with('.') { format!("{trimmed}0") } else { trimmed.to_owned() };
-    format!("{sign}{plain}")
+    let digits = trim_zeros(digits.get(..count).unwrap_or_default());
+    let (first, rest) = digits.split_first().unwrap_or((&b'0', &[]));
+    // The number is first.rest * 10^exponent.
+    let exponent = exponent.parse::<i32>().unwrap_or_default() + point - leading_zeros - 1;
+    let or_zero = |digits: &[u8], out: &mut Vec<u8>| out.extend_from_slice(if digits.is_empty() { b"0" } else { digits });
+    match exponent {
+        _ if value == 0.0 => out.extend_from_slice(b"0.0"),
+        -3..=-1 => {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', exponent.unsigned_abs() as usize - 1));
+            out.extend_from_slice(digits);
+        }
+        0..=6 => {
+            let whole = exponent as usize + 1;
+            let (before, after) = digits.split_at(whole.min(digits.len()));
+            out.extend_from_slice(before);
+            out.extend(std::iter::repeat_n(b'0', whole - before.len()));
+            out.push(b'.');
+            or_zero(after, out);
+        }
+        _ => {
+            out.push(*first);
+            out.push(b'.');
+            or_zero(rest, out);
+            let _ = std::io::Write::write_fmt(out, format_args!("E{exponent}"));
+        }
+    }
+}
+
+fn trim_zeros(digits: &[u8]) -> &[u8] {
+    let end = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+    digits.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -205,8 +261,20 @@ mod tests {
             (f64::NEG_INFINITY, "-Infinity"),
             (0.05, "0.05"),
             (20.0, "20.0"),
+            (-1234567.0, "-1234567.0"),
+            (12345678.9, "1.23456789E7"),
+            (1e16, "1.0E16"),
+            (2e23, "2.0E23"),
+            (1e-5, "1.0E-5"),
+            (1e-321, "1.0E-321"),
+            (9.99e-321, "9.99E-321"),
+            (f64::MAX, "1.7976931348623157E308"),
+            (f64::MIN, "-1.7976931348623157E308"),
+            (0.1 + 0.2, "0.30000000000000004"),
         ] {
             assert_eq!(double_text(value), expect);
+            let read: f64 = expect.parse().unwrap();
+            assert!(read == value || value.is_nan());
         }
         for (value, expect) in
             [(3.4028235e38, "3.4028235E38"), (1.4e-45, "1.4E-45"), (0.1, "0.1"), (16_777_216.0, "1.6777216E7"), (3.15, "3.15")]

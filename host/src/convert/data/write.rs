@@ -1,9 +1,9 @@
 //! Values as the payload JSON of Kafka's JsonConverter.
 
-use super::base64_text;
 use super::json::{Node, write_string};
 use super::schema::{Kind, Logical, Schema};
-use super::value::{Value, double_text, float_text};
+use super::value::{Value, write_double, write_float};
+use super::write_base64;
 
 /// Appends a value. Nothing is checked here: what the schema forbids was refused when the value was read.
 pub fn write_json(schema: Option<&Schema>, value: &Value, numeric_decimals: bool, out: &mut Vec<u8>) {
@@ -15,8 +15,8 @@ pub fn write_json(schema: Option<&Schema>, value: &Value, numeric_decimals: bool
         Value::Int16(number) => integer(i64::from(*number), out),
         Value::Int32(number) | Value::Date(number) | Value::Time(number) => integer(i64::from(*number), out),
         Value::Int64(number) | Value::Timestamp(number) => integer(*number, out),
-        Value::Float32(number) => float(number.is_finite(), &float_text(*number), out),
-        Value::Float64(number) => float(number.is_finite(), &double_text(*number), out),
+        Value::Float32(number) => float(number.is_finite(), out, |out| write_float(*number, out)),
+        Value::Float64(number) => float(number.is_finite(), out, |out| write_double(*number, out)),
         Value::String(text) => write_string(text, out),
         Value::Bytes(bytes) => base64(bytes, out),
         Value::Decimal(decimal) if numeric_decimals || !is_decimal(schema) => {
@@ -122,18 +122,22 @@ fn is_decimal(schema: Option<&Schema>) -> bool {
 }
 
 fn integer(number: i64, out: &mut Vec<u8>) {
-    let _ = std::io::Write::write_fmt(out, format_args!("{number}"));
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Jackson writes what JSON has no number for as text.
-fn float(finite: bool, text: &str, out: &mut Vec<u8>) {
+fn float(finite: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     if finite {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        write_string(text, out);
+        return write(out);
     }
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
 }
 
-fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    write_string(&base64_text(bytes), out);
+/// Appends bytes as a string of base64.
+pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    write_base64(bytes, out);
+    out.push(b'"');
 }

@@ -48,6 +48,16 @@ impl Type {
         })
     }
 
+    /// Whether every part of it is known.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Type::Array(items) => items.as_ref().is_some_and(|items| items.is_known()),
+            Type::Map(Some(keys), Some(values)) => keys.is_known() && values.is_known(),
+            Type::Map(..) => false,
+            _ => true,
+        }
+    }
+
     /// Whether `value` is of this type through and through. Kafka goes by the last of several elements, and by their outermost type.
     pub fn holds(&self, value: &Value) -> bool {
         match (self, value) {

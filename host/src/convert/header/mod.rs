@@ -5,6 +5,7 @@ mod parse;
 mod print;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use self::merge::Type;
 use self::parse::{Parsed, looks_like_text, parse};
@@ -14,8 +15,8 @@ use super::binary::append;
 use super::classes::Setting;
 use super::config::ConfigError;
 use super::converter::{Converter, Decoded, Encoded, Place};
-use super::data::Value;
 use super::data::write::write_json;
+use super::data::{Schema, Value};
 use super::payload::Schemas;
 use super::string::java_utf8;
 use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SCHEMA_JSON, SCHEMA_TEXT, SchemaId};
@@ -23,23 +24,24 @@ use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SCHEMA_JSON, SCHEMA_TEXT, Sch
 /// Header values as text: `5` is an int8, `[1,2]` an array of them, `2024-02-29` a date, anything else text.
 pub struct SimpleHeaderConverter {
     schemas: Schemas,
-    ids: HashMap<Type, SchemaId>,
+    known: HashMap<Type, (SchemaId, Arc<Schema>)>,
 }
 
 impl SimpleHeaderConverter {
     /// Makes one.
     pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
-        Ok(Box::new(SimpleHeaderConverter { schemas: Schemas::new(setting.schemas), ids: HashMap::new() }))
+        Ok(Box::new(SimpleHeaderConverter { schemas: Schemas::new(setting.schemas), known: HashMap::new() }))
     }
 
-    /// The id of a type's schema; `None` if it has none or the task's table is full.
-    fn id(&mut self, kind: &Type) -> Option<SchemaId> {
-        if let Some(id) = self.ids.get(kind) {
-            return Some(*id);
+    /// A type's schema and its id; `None` if it has none or the task's table is full.
+    fn schema(&mut self, kind: &Type) -> Option<(SchemaId, Arc<Schema>)> {
+        if let Some(known) = self.known.get(kind) {
+            return Some(known.clone());
         }
-        let id = self.schemas.put(&kind.schema()?).ok()?;
-        self.ids.insert(kind.clone(), id);
-        Some(id)
+        let schema = Arc::new(kind.schema()?);
+        let known = (self.schemas.put(&schema).ok()?, schema);
+        self.known.insert(kind.clone(), known.clone());
+        Some(known)
     }
 }
 
@@ -57,18 +59,16 @@ impl Converter for SimpleHeaderConverter {
         match parse(&text) {
             Parsed::Null => return Ok(Decoded::Null(SCHEMA_BYTES)),
             Parsed::Text => {}
-            Parsed::Value(kind, value) => match kind.schema().filter(|_| kind.holds(&value)) {
-                Some(schema) => {
-                    if let Some(id) = self.id(&kind) {
-                        write_json(Some(&schema), &value, false, out);
-                        return Ok(Decoded::Payload(id));
-                    }
+            Parsed::Value(kind, value) if kind.is_known() && kind.holds(&value) => {
+                if let Some((id, schema)) = self.schema(&kind) {
+                    write_json(Some(&schema), &value, false, out);
+                    return Ok(Decoded::Payload(id));
                 }
-                None => {
-                    write_json(None, &schemaless(value), false, out);
-                    return Ok(Decoded::Payload(SCHEMA_JSON));
-                }
-            },
+            }
+            Parsed::Value(_, value) => {
+                write_json(None, &schemaless(value), false, out);
+                return Ok(Decoded::Payload(SCHEMA_JSON));
+            }
         }
         out.extend_from_slice(text.as_bytes());
         Ok(Decoded::Payload(SCHEMA_TEXT))

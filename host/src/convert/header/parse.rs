@@ -1,5 +1,6 @@
 //! `Values.parseString`: the grammar of header text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::merge::{Merger, Mixed, Type};
@@ -41,6 +42,10 @@ pub fn parse(text: &str) -> Parsed {
         "true" => return Parsed::Value(Type::Boolean, Value::Boolean(true)),
         "false" => return Parsed::Value(Type::Boolean, Value::Boolean(false)),
         _ => {}
+    }
+    if !text.contains([':', ',', '{', '}', '[', ']', '"', '\\']) {
+        let token = trim(text);
+        return temporal(token).or_else(|| number(token)).map_or(Parsed::Text, |(kind, value)| Parsed::Value(kind, value));
     }
     let mut parser = Parser { text, at: 0, next: None };
     match parser.value(false, MAX_DEPTH) {
@@ -281,7 +286,7 @@ impl Entries {
 
 fn temporal(text: &str) -> Option<(Type, Value)> {
     // Colons may have been escaped.
-    let text = text.replace("\\:", ":");
+    let text = if text.contains('\\') { Cow::Owned(text.replace("\\:", ":")) } else { Cow::Borrowed(text) };
     Some(match time::parse(&text)? {
         Temporal::Date(days) => (Type::Date, Value::Date(i32::try_from(days).ok()?)),
         Temporal::Time(ms) => (Type::Time, Value::Time(i32::try_from(ms).ok()?)),
@@ -295,23 +300,30 @@ fn number(token: &str) -> Option<(Type, Value)> {
     if !token.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-')) {
         return None;
     }
+    if let Ok(number) = token.parse::<i64>() {
+        return Some(narrowest(number));
+    }
     let decimal = Decimal::parse(token)?;
     if let Some(integer) = integer(&decimal) {
-        return Some(if let Ok(number) = i8::try_from(integer) {
-            (Type::Int8, Value::Int8(number))
-        } else if let Ok(number) = i16::try_from(integer) {
-            (Type::Int16, Value::Int16(number))
-        } else if let Ok(number) = i32::try_from(integer) {
-            (Type::Int32, Value::Int32(number))
-        } else {
-            (Type::Int64, Value::Int64(integer))
-        });
+        return Some(narrowest(integer));
     }
     let fits = |finite: bool| finite && decimal.scale != 0;
     match (token.parse::<f32>(), token.parse::<f64>()) {
         (Ok(number), _) if fits(number.is_finite()) => Some((Type::Float32, Value::Float32(number))),
         (_, Ok(number)) if fits(number.is_finite()) => Some((Type::Float64, Value::Float64(number))),
         _ => Some((Type::Decimal(decimal.scale), Value::Decimal(decimal))),
+    }
+}
+
+fn narrowest(integer: i64) -> (Type, Value) {
+    if let Ok(number) = i8::try_from(integer) {
+        (Type::Int8, Value::Int8(number))
+    } else if let Ok(number) = i16::try_from(integer) {
+        (Type::Int16, Value::Int16(number))
+    } else if let Ok(number) = i32::try_from(integer) {
+        (Type::Int32, Value::Int32(number))
+    } else {
+        (Type::Int64, Value::Int64(integer))
     }
 }
 
@@ -354,7 +366,7 @@ mod tests {
             ("1.0", value(Type::Int8, Value::Int8(1))),
             ("1e2", value(Type::Int8, Value::Int8(100))),
             ("0e999999999", value(Type::Int8, Value::Int8(0))),
-            ("3.14", value(Type::Float32, Value::Float32(3.14))),
+            ("3.15", value(Type::Float32, Value::Float32(3.15))),
             ("1.5e300", value(Type::Float64, Value::Float64(1.5e300))),
             ("1e400", value(Type::Decimal(-400), Value::Decimal(Decimal::parse("1e400").unwrap()))),
             ("1e-400", value(Type::Float32, Value::Float32(0.0))),

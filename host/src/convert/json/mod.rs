@@ -15,8 +15,8 @@ use super::converter::{Converter, Decoded, Encoded, Place};
 use super::data::conform::conforms;
 use super::data::json::{Node, is_valid, write_string};
 use super::data::read::{Reader, read_schemaless};
-use super::data::write::{write_json, write_node};
-use super::data::{Schema, Value, base64_text};
+use super::data::write::{base64, write_json, write_node};
+use super::data::{Schema, Value};
 use super::payload::{Schemas, node, utf8};
 use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SCHEMA_JSON, SCHEMA_TEXT, SchemaId};
 
@@ -206,6 +206,10 @@ impl JsonConverter {
             Some((id, schema)) => self.decode_payload(id, &schema, payload, out),
             None => match Node::parse(payload).ok_or_else(malformed)? {
                 Node::Null => Ok(Decoded::Null(SCHEMA_BYTES)),
+                _ if is_valid(payload) => {
+                    out.extend_from_slice(payload.as_bytes());
+                    Ok(Decoded::Payload(SCHEMA_JSON))
+                }
                 node => {
                     write_node(&node, out);
                     Ok(Decoded::Payload(SCHEMA_JSON))
@@ -230,7 +234,7 @@ impl JsonConverter {
 
     fn encode_bare(&self, schema: SchemaId, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ConvertError> {
         match schema {
-            SCHEMA_BYTES => write_string(&base64_text(payload), out),
+            SCHEMA_BYTES => base64(payload, out),
             SCHEMA_TEXT => write_string(utf8(payload)?, out),
             _ if self.validate && !std::str::from_utf8(payload).is_ok_and(is_valid) => {
                 write_json(None, &read_schemaless(&node(payload)?), false, out);

@@ -252,6 +252,11 @@ async fn a_configuration_that_cannot_be_validated_is_refused() {
             1,
             "Invalid value p for configuration transforms.t.predicate: No predicate of this alias",
         ),
+        (
+            r#""topics":"a","transforms":"t","transforms.t.type":"Mask","transforms.t.fields":"f","transforms.t.test.validate":"key""#,
+            1,
+            "Invalid value x for configuration transforms.t.fields: not so",
+        ),
         (r#""topics":"a","sandbox.files":"/etc""#, 1, "not granted"),
         (r#""topics":"a","connector.plugin.version":"2.0""#, 2, "no FileSink 2.0"),
     ];

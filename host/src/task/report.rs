@@ -1,0 +1,132 @@
+//! What becomes of records that cannot be handled: counted, logged, sent to the dead letter queue, and tolerated or not.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::dead_letter::DeadLetters;
+use super::error::TaskError;
+use super::pipeline::Rejected;
+use super::{ErrorPolicy, TaskId, Tolerance};
+use crate::metrics::TaskCounters;
+use crate::record::{Batch, RecordRef};
+
+/// Applies a task's error policy.
+pub(super) struct Reporter {
+    id: TaskId,
+    policy: ErrorPolicy,
+    counters: Arc<TaskCounters>,
+    dead_letters: Option<DeadLetters>,
+}
+
+impl Reporter {
+    /// Opens the dead letter queue if there is one.
+    ///
+    /// # Errors
+    /// [`TaskError`] when its topic cannot be had.
+    pub(super) async fn start(id: TaskId, policy: ErrorPolicy, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
+        let dead_letters = match &policy.dead_letter {
+            None => None,
+            Some(spec) => Some(DeadLetters::open(&id, spec, counters.clone()).await?),
+        };
+        Ok(Reporter { id, policy, counters, dead_letters })
+    }
+
+    pub(super) fn policy(&self) -> &ErrorPolicy {
+        &self.policy
+    }
+
+    /// Whether records must be kept as they came, because they may be needed once more.
+    pub(super) fn wants_originals(&self) -> bool {
+        self.dead_letters.is_some() || self.retries()
+    }
+
+    /// Whether failures that may pass are repeated at all.
+    pub(super) fn retries(&self) -> bool {
+        self.policy.retry_timeout.is_none_or(|timeout| !timeout.is_zero())
+    }
+
+    /// Reports records; `came` is the batch that they came in, with their bytes if [`wants_originals`](Self::wants_originals).
+    ///
+    /// # Errors
+    /// [`TaskError::Tolerance`] for the first, after all are reported, if none is tolerated.
+    pub(super) async fn report(&mut self, rejected: Vec<Rejected>, came: &Batch) -> Result<(), TaskError> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        self.counters.error();
+        TaskCounters::add(&self.counters.record_failures, rejected.len());
+        TaskCounters::add(&self.counters.record_errors, rejected.len());
+        if self.policy.log {
+            for failure in &rejected {
+                self.log(failure, came);
+            }
+        }
+        if let Some(dead_letters) = &mut self.dead_letters {
+            dead_letters.write(&self.id, &rejected, came).await?;
+        }
+        match (self.policy.tolerance, rejected.into_iter().min_by_key(|failure| failure.origin)) {
+            (Tolerance::None, Some(first)) => {
+                let place = place_of(came, first.origin as usize);
+                Err(TaskError::Tolerance { stage: first.stage, class: first.class, place, message: first.message })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes records that are left out for good.
+    pub(super) fn skipped(&self, count: usize) {
+        TaskCounters::add(&self.counters.records_skipped, count);
+    }
+
+    /// Waits until every dead letter is durable, so that the offsets behind them may be committed. `false`: not in time.
+    ///
+    /// # Errors
+    /// [`TaskError::DeadLetters`] when one was refused: its record would be lost.
+    pub(super) async fn settle(&mut self, deadline: Instant) -> Result<bool, TaskError> {
+        match &mut self.dead_letters {
+            None => Ok(true),
+            Some(dead_letters) => dead_letters.settle(deadline).await,
+        }
+    }
+
+    /// Closes the dead letter queue.
+    pub(super) async fn close(self, limit: std::time::Duration) {
+        if let Some(dead_letters) = self.dead_letters {
+            dead_letters.close(limit).await;
+        }
+    }
+
+    /// Kafka Connect's line about a record, whose words tools look for.
+    fn log(&self, failure: &Rejected, came: &Batch) {
+        self.counters.errors_logged.fetch_add(1, Ordering::Relaxed);
+        let (id, stage, class) = (&self.id, failure.stage, &failure.class);
+        let message = &failure.message;
+        if self.policy.log_messages {
+            let place = place_of(came, failure.origin as usize);
+            tracing::error!(
+                "Error encountered in task {id}. Executing stage '{stage}' with class '{class}', where the record is {place}. {message}"
+            );
+        } else {
+            tracing::error!("Error encountered in task {id}. Executing stage '{stage}' with class '{class}'. {message}");
+        }
+    }
+}
+
+/// Where a record came from, as far as its batch knows.
+pub(super) fn place_of(came: &Batch, index: usize) -> String {
+    let Some(record) = came.records().nth(index) else { return format!("record {index} of its batch") };
+    match record.offset() {
+        Some(offset) => {
+            let (topic, partition, timestamp) = (record.topic(), record.partition(), record.timestamp());
+            format!("{{topic='{topic}', partition={partition}, offset={offset}, timestamp={timestamp}}}")
+        }
+        None => format!("record {index} of its batch for topic '{}'", record.topic()),
+    }
+}
+
+/// A record of a batch by its place, with its bytes.
+pub(super) fn record_at(came: &Batch, index: u32) -> Option<RecordRef<'_>> {
+    came.records().nth(index as usize)
+}

@@ -1,0 +1,286 @@
+//! The source loop: poll, transforms, converters, producer; checkpoints stored behind acknowledgements.
+
+mod outflow;
+#[cfg(test)]
+mod tests;
+mod topics;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::error::{TaskError, memory};
+use super::pipeline::{Direction, Pipeline, Processed};
+use super::report::Reporter;
+use super::run::{RetryWindow, Run, TopicsSeen};
+use super::select::coordinates;
+use super::{Checkpoints, SourcePlugin, SourceSpec, Target, TaskContext, TaskState};
+use crate::kafka::SourceProducer;
+use crate::metrics::TaskCounters;
+use crate::record::Batch;
+use crate::sandbox::{CallError, OffsetReader, Polled};
+use outflow::Outflow;
+use topics::Topics;
+
+/// How long a call of poll, or a batch that finds no room, may go on after the task was told to stop.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+/// How long the clients may take to close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
+struct StoredOffsets {
+    connector: Arc<str>,
+    checkpoints: Arc<dyn Checkpoints>,
+}
+
+#[async_trait]
+impl OffsetReader for StoredOffsets {
+    async fn offsets(&self, partitions: &[String]) -> Result<Vec<Option<String>>, String> {
+        self.checkpoints.get(&self.connector, partitions).await
+    }
+}
+
+struct SourceTask {
+    run: Run,
+    plugin: Box<dyn SourcePlugin>,
+    pipeline: Pipeline,
+    outflow: Outflow,
+    topics: Topics,
+    reporter: Reporter,
+    backoff: Backoff,
+    poll_at: Instant,
+}
+
+/// Runs a source task to its end.
+pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) -> Result<(), TaskError> {
+    if !run.may_start().await {
+        return Ok(());
+    }
+    let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
+    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
+    let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
+    let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
+    let started = run.start(|| spec.plugin.start(stored.clone())).await;
+    let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(()) };
+    let producer = SourceProducer::connect(&spec.producer, spec.producer_limits).await?;
+    let seen = TopicsSeen::new(spec.id.connector.clone(), context.topics);
+    let mut task = SourceTask {
+        plugin,
+        pipeline: Pipeline::new(Direction::Source, spec.converters, links),
+        outflow: Outflow::new(&spec.id, producer, context.checkpoints, spec.commit, seen, run.counters.clone()),
+        topics: Topics::new(spec.admin),
+        reporter,
+        backoff: Backoff::default(),
+        poll_at: Instant::now(),
+        run,
+    };
+    let outcome = task.work().await;
+    task.finish(outcome).await
+}
+
+/// Awaits something while acknowledgements are collected and checkpoints stored.
+macro_rules! attend {
+    ($task:expr, $future:expr) => {{
+        let awaited = $future;
+        tokio::pin!(awaited);
+        loop {
+            tokio::select! {
+                done = &mut awaited => break done,
+                tended = $task.outflow.tend(&mut $task.reporter) => tended?,
+            }
+        }
+    }};
+}
+
+impl SourceTask {
+    /// Works until the task is to stop.
+    async fn work(&mut self) -> Result<(), TaskError> {
+        loop {
+            if self.outflow.has_news() {
+                self.tell_committed().await?;
+            }
+            match self.run.target() {
+                Target::Stop => return Ok(()),
+                Target::Pause => {
+                    self.run.show(TaskState::Paused);
+                    self.rest(None).await?;
+                    // Whatever the plugin said about being idle was said before.
+                    self.poll_at = Instant::now();
+                }
+                Target::Run if Instant::now() < self.poll_at => {
+                    self.run.show(TaskState::Running);
+                    self.rest(Some(self.poll_at)).await?;
+                }
+                Target::Run => {
+                    self.run.show(TaskState::Running);
+                    self.tell_committed().await?;
+                    if let Some(polled) = self.poll().await? {
+                        self.forward(polled).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until a time, a change of the target, or checkpoints that the plugin is to hear of.
+    async fn rest(&mut self, until: Option<Instant>) -> Result<(), TaskError> {
+        let run = &mut self.run;
+        let woken = async {
+            let time = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = run.changed() => {}
+                () = time => {}
+            }
+        };
+        tokio::pin!(woken);
+        while !self.outflow.has_news() {
+            tokio::select! {
+                () = &mut woken => break,
+                tended = self.outflow.tend(&mut self.reporter) => tended?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One call of poll; `None` when it is to be made again, or the task stops.
+    async fn poll(&mut self) -> Result<Option<Polled>, TaskError> {
+        let (run, plugin, since) = (&mut self.run, &mut self.plugin, Instant::now());
+        let polled = attend!(self, async {
+            tokio::select! {
+                polled = plugin.poll() => Some(polled),
+                () = run.stopped_for(STOP_GRACE) => None,
+            }
+        });
+        let counters = &self.run.counters;
+        counters.call(since.elapsed().as_millis() as u64);
+        match polled {
+            None => {
+                tracing::warn!(task = %self.run.id, "the plugin was ended in the middle of a poll because the task stops");
+                Ok(None)
+            }
+            Some(Ok(polled)) => {
+                self.backoff.reset();
+                counters.progress();
+                counters
+                    .plugin_memory
+                    .store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
+                Ok(Some(polled))
+            }
+            Some(Err(CallError::Retriable(reason))) => {
+                let pause = self.backoff.next();
+                TaskCounters::add(&counters.retries, 1);
+                tracing::warn!(task = %self.run.id, "poll, to be called again in {} ms: {reason}", pause.as_millis());
+                self.poll_at = Instant::now() + pause;
+                Ok(None)
+            }
+            Some(Err(error)) => Err(TaskError::Plugin { call: "poll", error }),
+        }
+    }
+
+    /// Sends what was polled on its way.
+    async fn forward(&mut self, polled: Polled) -> Result<(), TaskError> {
+        let Polled { records, checkpoints, idle } = polled;
+        let count = records.len();
+        self.run.counters.batch_in(count, records.data.len());
+        if !idle.is_zero() {
+            self.poll_at = Instant::now() + idle;
+        }
+        if records.is_empty() {
+            self.outflow.pass(checkpoints);
+            return Ok(());
+        }
+        let came = if self.reporter.wants_originals() { records.clone() } else { coordinates(&records) };
+        let Some(processed) = self.process(records, &came).await? else { return Ok(()) };
+        self.reporter.skipped(count.saturating_sub(processed.batch.len()));
+        self.reporter.report(processed.rejected, &came).await?;
+        if processed.batch.is_empty() {
+            self.outflow.pass(checkpoints);
+            return Ok(());
+        }
+        let (run, topics) = (&mut self.run, &mut self.topics);
+        let known = attend!(self, run.unless_stopped(topics.ensure(&processed.batch.topics)));
+        match known {
+            None => return Ok(()),
+            Some(result) => result?,
+        }
+        tokio::select! {
+            sent = self.outflow.send(processed.batch, checkpoints) => sent?,
+            // Its checkpoints are not noted: it will be read again.
+            () = self.run.stopped_for(STOP_GRACE) => return Ok(()),
+        }
+        self.outflow.collect(&mut self.reporter).await
+    }
+
+    /// Transforms and converts; `None` when the task stops meanwhile.
+    async fn process(&mut self, records: Batch, came: &Batch) -> Result<Option<Processed>, TaskError> {
+        if !self.reporter.retries() {
+            return self.pipeline.run(records).await.map(Some);
+        }
+        let mut window = RetryWindow::default();
+        let mut records = Some(records);
+        loop {
+            let tried = self.pipeline.run(records.take().unwrap_or_else(|| came.clone())).await;
+            let passing = match &tried {
+                Ok(processed) => processed.rejected.iter().any(|rejected| rejected.retriable),
+                Err(TaskError::Transform { error, .. }) => error.is_retriable(),
+                Err(_) => false,
+            };
+            match (passing, passing.then(|| window.next(self.reporter.policy(), Instant::now())).flatten()) {
+                (true, Some(pause)) => {
+                    TaskCounters::add(&self.run.counters.retries, 1);
+                    let run = &mut self.run;
+                    if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
+                        return Ok(None);
+                    }
+                }
+                _ => return tried.map(Some),
+            }
+        }
+    }
+
+    /// Tells the plugin which checkpoints are stored.
+    async fn tell_committed(&mut self) -> Result<(), TaskError> {
+        let stored = self.outflow.take_stored();
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let plugin = &mut self.plugin;
+        match attend!(self, plugin.committed(&stored)) {
+            Ok(()) => Ok(()),
+            Err(CallError::Retriable(reason)) => {
+                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge checkpoints, to be told again: {reason}");
+                self.outflow.untold(stored);
+                Ok(())
+            }
+            Err(error) => Err(TaskError::Plugin { call: "committed", error }),
+        }
+    }
+
+    /// Waits for what is on its way, stores the checkpoints behind it, and closes; also after a failure.
+    async fn finish(mut self, mut outcome: Result<(), TaskError>) -> Result<(), TaskError> {
+        let settled = self.outflow.finish(&mut self.reporter).await;
+        if outcome.is_ok() {
+            outcome = settled;
+        }
+        if outcome.as_ref().err().is_none_or(TaskError::spares_plugin) {
+            let stored = self.outflow.take_stored();
+            if !stored.is_empty()
+                && let Err(error) = self.plugin.committed(&stored).await
+            {
+                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge its last checkpoints: {error}");
+            }
+            self.plugin.stop().await;
+        }
+        self.outflow.close(CLOSE_LIMIT).await;
+        self.reporter.close(CLOSE_LIMIT).await;
+        outcome
+    }
+}
