@@ -11,8 +11,8 @@ use super::names::{self, Rule};
 const PRODUCER_BUFFER_BYTES: u64 = 32 << 20;
 /// KiB that one consumer may hold unread, so that a hundred idle or slow sinks do not fill the worker.
 const CONSUMER_QUEUE_KIB: &str = "16384";
-/// Records that one consumer keeps at hand per partition.
-const CONSUMER_QUEUE_RECORDS: &str = "20000";
+/// How soon a consumer whose queue was full fetches again. librdkafka's own second would hold a sink to one queue a second.
+const CONSUMER_FULL_QUEUE_MS: &str = "10";
 /// How soon a sink notices new topics and partitions.
 const CONSUMER_METADATA_REFRESH_MS: &str = "10000";
 
@@ -298,7 +298,7 @@ impl Layers {
             ClientKind::Consumer => {
                 put("auto.offset.reset", "earliest");
                 put("queued.max.messages.kbytes", CONSUMER_QUEUE_KIB);
-                put("queued.min.messages", CONSUMER_QUEUE_RECORDS);
+                put("fetch.queue.backoff.ms", CONSUMER_FULL_QUEUE_MS);
                 put("allow.auto.create.topics", "true");
                 put("topic.metadata.refresh.interval.ms", CONSUMER_METADATA_REFRESH_MS);
             }
