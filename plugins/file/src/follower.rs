@@ -113,10 +113,6 @@ impl Follower {
 
     fn read(&mut self) -> io::Result<bool> {
         let Some(file) = &mut self.file else { return Ok(false) };
-        if self.idle {
-            // WASI's libc reads a file as a stream, and a stream that has ended stays so: a seek opens another.
-            file.seek(SeekFrom::Start(self.read))?;
-        }
         let read = self.lines.fill(READ_BYTES, |room| file.read(room))?;
         self.read += read as u64;
         if read == 0 {
