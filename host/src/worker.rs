@@ -244,9 +244,7 @@ impl Stores {
                 ["configs", "offsets", "statuses"].map(|name| store.log(name))
             }
             Mode::Distributed(cluster) => {
-                let client = format!("{}-stores", cluster.group_id);
-                let settings = ClientSettings::worker_client(ClientKind::Admin, &config.pairs, client)?;
-                let store = KafkaStore::new(&settings.to_config())?;
+                let store = KafkaStore::new(&config.pairs, &format!("{}-stores", cluster.group_id))?;
                 let configs: Arc<dyn CompactedLog> = store.log(cluster.configs.clone()).await?;
                 [configs, store.log(cluster.offsets.clone()).await?, store.log(cluster.statuses.clone()).await?]
             }

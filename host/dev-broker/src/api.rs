@@ -194,6 +194,9 @@ fn decode_header(body: &mut Bytes) -> Result<RequestHeader, Close> {
     let key = body.first_chunk::<2>().map_or(-1, |k| i16::from_be_bytes(*k));
     let version = body.get(2..4).map_or(0, |v| i16::from_be_bytes([v[0], v[1]]));
     let header_version = ApiKey::try_from(key).map_or(1, |api| api.request_header_version(version));
+    if !schema::check_header(body, header_version >= 2) {
+        return Err(malformed("its header is cut off"));
+    }
     RequestHeader::decode(body, header_version).map_err(malformed)
 }
 

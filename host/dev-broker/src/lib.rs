@@ -25,6 +25,8 @@
 //! # Where it differs from Kafka
 //!
 //! * Retention and compaction work on record batches, not on segments: only the newest batch of a partition is left alone.
+//! * Topic configs that are not about retention, compaction, timestamps or batch size are kept and shown, but change nothing:
+//!   `min.insync.replicas=2` is not refused, although there is one replica.
 //! * `compression.type` of a topic is stored but batches are kept as the producer sent them.
 //! * Consumer offsets and transaction state live in the journal; `__consumer_offsets` and `__transaction_state` don't exist.
 //! * Group membership is not persisted: after a restart members join again, committed offsets are still there.

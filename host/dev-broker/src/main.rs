@@ -1,6 +1,6 @@
 //! The development broker as a process of its own: `hawser-dev-broker [--port PORT] [--data-dir DIR]`.
 //!
-//! Prints `bootstrap.servers=127.0.0.1:PORT` once it serves, and stops on Ctrl-C.
+//! Prints `bootstrap.servers=127.0.0.1:PORT` once it serves, and stops on Ctrl-C or SIGTERM.
 
 use std::{
     io::{IsTerminal, Write},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use hawser_dev_broker::{DevBroker, DevBrokerConfig};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "usage: hawser-dev-broker [--port PORT] [--data-dir DIR]";
@@ -26,11 +27,15 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<DevBrokerConfig, Stri
     Ok(config)
 }
 
-async fn run(config: DevBrokerConfig) -> Result<(), String> {
-    let broker = DevBroker::start(config).await.map_err(|e| e.to_string())?;
+async fn run(config: Result<DevBrokerConfig, String>) -> Result<(), String> {
+    let broker = DevBroker::start(config?).await.map_err(|e| e.to_string())?;
     let said = writeln!(std::io::stdout(), "bootstrap.servers={}", broker.bootstrap());
     said.map_err(|e| format!("cannot write to stdout: {e}"))?;
-    tokio::signal::ctrl_c().await.map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot wait for signals: {e}"))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?,
+    }
     broker.shutdown().await;
     Ok(())
 }
@@ -43,15 +48,35 @@ async fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let config = parse(std::env::args().skip(1));
-    match match config {
-        Ok(config) => run(config).await,
-        Err(e) => Err(e),
-    } {
+    match run(parse(std::env::args().skip(1))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             tracing::error!("{e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_parsed() {
+        let check = |args: &str, expect: Result<(u16, Option<&str>), &str>| {
+            let parsed = parse(args.split_whitespace().map(str::to_owned));
+            match (parsed, expect) {
+                (Ok(config), Ok((port, dir))) => {
+                    assert_eq!((config.port, config.data_dir), (port, dir.map(PathBuf::from)), "{args}");
+                }
+                (Err(error), Err(part)) => assert!(error.contains(part) && error.contains(USAGE), "{error}"),
+                (parsed, expect) => panic!("{args}: {parsed:?}, not {expect:?}"),
+            }
+        };
+        check("", Ok((0, None)));
+        check("--port 9092 --data-dir data", Ok((9092, Some("data"))));
+        check("--port", Err("--port needs a value"));
+        check("--port 99999", Err("is not a port"));
+        check("--verbose 1", Err("unknown option --verbose"));
     }
 }

@@ -5,7 +5,7 @@
 
 use kafka_protocol::messages::ApiKey;
 
-/// Array elements in one request, over all its arrays.
+/// Array elements and tagged fields in one request.
 const MAX_ELEMENTS: usize = 100_000;
 
 /// One field of a request, with the versions that have it.
@@ -142,6 +142,15 @@ fn fields(api: ApiKey) -> Option<&'static [Field]> {
     })
 }
 
+/// Whether the header at the start of a frame is complete: key, version, correlation id, client id, tagged fields.
+pub(crate) fn check_header(frame: &[u8], flexible: bool) -> bool {
+    // The client id is of the old kind in all versions.
+    let mut walk = Walk { rest: frame, version: 0, flexible: false, elements: 0 };
+    let client_id = walk.skip(8).and_then(|()| walk.value(&Str));
+    walk.flexible = flexible;
+    client_id.and_then(|()| walk.tags()).is_some()
+}
+
 /// Whether `body` (a request without its header) holds what it claims to hold.
 pub(crate) fn check(api: ApiKey, version: i16, body: &[u8]) -> bool {
     let flexible = api.request_header_version(version) >= 2;
@@ -203,12 +212,17 @@ impl Walk<'_> {
                 self.value(kind)?;
             }
         }
-        if self.flexible {
-            for _ in 0..self.varint()? {
-                self.varint()?;
-                let size = self.varint()?;
-                self.skip(size)?;
-            }
+        self.tags()
+    }
+
+    /// Tagged fields count as elements: the codec keeps those that it does not know in a map.
+    fn tags(&mut self) -> Option<()> {
+        let count = if self.flexible { self.varint()? } else { 0 };
+        self.add(count)?;
+        for _ in 0..count {
+            self.varint()?;
+            let size = self.varint()?;
+            self.skip(size)?;
         }
         Some(())
     }
@@ -231,8 +245,13 @@ impl Walk<'_> {
 
     fn count(&mut self) -> Option<usize> {
         let count = self.size(false)?;
-        self.elements += count;
-        (self.elements <= MAX_ELEMENTS).then_some(count)
+        self.add(count)?;
+        Some(count)
+    }
+
+    fn add(&mut self, elements: usize) -> Option<()> {
+        self.elements = self.elements.saturating_add(elements);
+        (self.elements <= MAX_ELEMENTS).then_some(())
     }
 }
 
@@ -290,6 +309,19 @@ mod tests {
                 .with_configs(vec![CreatableTopicConfig::default().with_name(name("a")).with_value(Some(name("b")))]);
             CreateTopicsRequest::default().with_topics(vec![topic])
         });
+    }
+
+    #[test]
+    fn headers_are_checked() {
+        let mut header = vec![0, 3, 0, 9, 0, 0, 0, 7, 0, 2, b'i', b'd'];
+        assert!(check_header(&header, false));
+        assert!(!check_header(&header, true), "no tagged fields");
+        header.extend([1, 5, 2, 0, 0]);
+        assert!(check_header(&header, true));
+        assert!(!check_header(&header[..16], true));
+        assert!(!check_header(&header[..11], false));
+        let tags = [0, 3, 0, 9, 0, 0, 0, 7, 0xff, 0xff].into_iter().chain([0xff, 0xff, 0x7f]).chain([1, 0].repeat(2_000_000));
+        assert!(!check_header(&tags.collect::<Vec<_>>(), true), "too many tagged fields");
     }
 
     #[test]

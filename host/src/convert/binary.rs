@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ConvertError;
 use super::classes::Setting;
 use super::config::ConfigError;
-use super::converter::{Converter, Decoded, Encoded, Place};
+use super::converter::{Converter, Decoded, Encoded, Kept, Place};
 use super::data::write::write_json;
 use super::data::{Kind, Schema, Value};
 use super::payload::Schemas;
@@ -24,6 +24,14 @@ impl ByteArrayConverter {
 }
 
 impl Converter for ByteArrayConverter {
+    fn keeps_column_decoded(&self) -> Kept<SchemaId> {
+        Kept::Always(SCHEMA_BYTES)
+    }
+
+    fn keeps_column_encoded(&self, schemas: &[SchemaId]) -> Kept<()> {
+        if schemas.iter().all(|schema| *schema == SCHEMA_BYTES) { Kept::Always(()) } else { Kept::ByRecord }
+    }
+
     fn keeps_decoded(&mut self, _: Option<&[u8]>) -> Option<SchemaId> {
         Some(SCHEMA_BYTES)
     }
@@ -134,6 +142,23 @@ impl Width {
         }
     }
 
+    /// The value of plain JSON; `None` for what has to be looked at more closely.
+    fn parse(self, payload: &[u8]) -> Option<Value> {
+        let digits = payload.strip_prefix(b"-").unwrap_or(payload);
+        if !digits.first().is_some_and(u8::is_ascii_digit) {
+            return None;
+        }
+        let text = std::str::from_utf8(payload).ok()?;
+        match self {
+            Width::Boolean => None,
+            Width::Short => text.parse().ok().map(Value::Int16),
+            Width::Integer => text.parse().ok().map(Value::Int32),
+            Width::Long => text.parse().ok().map(Value::Int64),
+            Width::Float => text.parse().ok().map(Value::Float32),
+            Width::Double => text.parse().ok().map(Value::Float64),
+        }
+    }
+
     fn read(self, bytes: &[u8]) -> Result<Value, String> {
         let value = match self {
             Width::Boolean => match bytes {
@@ -220,6 +245,14 @@ impl Converter for FixedConverter {
         payload: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, ConvertError> {
+        if schema >= FIRST_SCHEMA_ID
+            && let Some(known) = self.schemas.get(schema)?
+            && known.kind == self.width.kind()
+            && known.name.is_none()
+            && let Some(value) = payload.and_then(|payload| self.width.parse(payload))
+        {
+            return self.write(&value, out);
+        }
         let (schema, value) = self.schemas.value(schema, payload)?;
         if self.width == Width::Boolean
             && let Some(schema) = schema.filter(|schema| schema.kind != Kind::Boolean)

@@ -16,6 +16,16 @@ pub struct Place<'a> {
 /// Each direction has a quick question, whether bytes can be handed on as they stand, and the conversion proper. Where the answer is
 /// yes for a whole batch, its buffer is moved and not even looked at again.
 pub trait Converter: Send {
+    /// Whether a plugin can have a whole column as it stands, nulls and all, and under which id.
+    fn keeps_column_decoded(&self) -> Kept<SchemaId> {
+        Kept::ByRecord
+    }
+
+    /// Whether a whole column with these schema ids (none is all 0) goes to the topic as it stands.
+    fn keeps_column_encoded(&self, _schemas: &[SchemaId]) -> Kept<()> {
+        Kept::ByRecord
+    }
+
     /// The id under which a plugin can have the bytes of a topic (`None` for null) as they stand; `None` if they must be
     /// decoded, or refused.
     fn keeps_decoded(&mut self, bytes: Option<&[u8]>) -> Option<SchemaId>;
@@ -40,6 +50,28 @@ pub trait Converter: Send {
         payload: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, ConvertError>;
+}
+
+/// Whether a column is handed on as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept<T> {
+    /// It is.
+    Always(T),
+    /// It is if all of its bytes are ASCII.
+    IfAscii(T),
+    /// Each record has to be looked at.
+    ByRecord,
+}
+
+impl<T> Kept<T> {
+    /// The answer for a batch that holds these bytes.
+    pub(super) fn in_data(self, data: &[u8]) -> Option<T> {
+        match self {
+            Kept::Always(answer) => Some(answer),
+            Kept::IfAscii(answer) => data.is_ascii().then_some(answer),
+            Kept::ByRecord => None,
+        }
+    }
 }
 
 /// What was decoded.

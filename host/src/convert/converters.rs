@@ -103,24 +103,49 @@ impl Converters {
         })
     }
 
+    /// The schema columns of a batch that can be handed on as it stands.
     fn keep_decoded(&mut self, batch: &Batch) -> Option<[SchemaColumn; 3]> {
-        let mut columns = [SchemaColumn::default(), SchemaColumn::default(), SchemaColumn::default()];
-        let [keys, values, headers] = &mut columns;
+        let whole = |part: &Part, length: usize| match part.converter.keeps_column_decoded().in_data(&batch.data) {
+            Some(id) => Some(SchemaColumn::of(id, length)),
+            None if length == 0 => Some(SchemaColumn::default()),
+            None => None,
+        };
+        let (records, headers) = (batch.len(), batch.header_lengths.len());
+        let mut columns = [whole(&self.key, records), whole(&self.value, records), whole(&self.header, headers)];
+        if let [Some(_), Some(_), Some(_)] = columns {
+            return Some(columns.map(Option::unwrap_or_default));
+        }
+        let missing = columns.each_ref().map(Option::is_none);
+        let [keys, values, headers] = columns.each_mut().map(|column| column.get_or_insert_default());
         for record in batch.records() {
-            keys.push(self.key.converter.keeps_decoded(record.key)?);
-            values.push(self.value.converter.keeps_decoded(record.value)?);
-            for header in record.headers() {
-                headers.push(self.header.converter.keeps_decoded(header.value)?);
+            if missing[0] {
+                keys.push(self.key.converter.keeps_decoded(record.key)?);
+            }
+            if missing[1] {
+                values.push(self.value.converter.keeps_decoded(record.value)?);
+            }
+            if missing[2] {
+                for header in record.headers() {
+                    headers.push(self.header.converter.keeps_decoded(header.value)?);
+                }
             }
         }
-        Some(columns)
+        Some(columns.map(Option::unwrap_or_default))
     }
 
     fn keeps_encoded(&mut self, batch: &Batch) -> bool {
+        let whole =
+            |part: &Part, schemas: &[SchemaId]| part.converter.keeps_column_encoded(schemas).in_data(&batch.data).is_some();
+        let keys = whole(&self.key, &batch.key_schemas);
+        let values = whole(&self.value, &batch.value_schemas);
+        let headers = batch.header_lengths.is_empty() || whole(&self.header, &batch.header_schemas);
+        if keys && values && headers {
+            return true;
+        }
         batch.records().all(|record| {
-            self.key.converter.keeps_encoded(record.key_schema(), record.key)
-                && self.value.converter.keeps_encoded(record.value_schema(), record.value)
-                && record.headers().all(|header| self.header.converter.keeps_encoded(header.schema, header.value))
+            (keys || self.key.converter.keeps_encoded(record.key_schema(), record.key))
+                && (values || self.value.converter.keeps_encoded(record.value_schema(), record.value))
+                && (headers || record.headers().all(|header| self.header.converter.keeps_encoded(header.schema, header.value)))
         })
     }
 
@@ -193,6 +218,11 @@ struct SchemaColumn {
 }
 
 impl SchemaColumn {
+    fn of(id: SchemaId, length: usize) -> Self {
+        let (ids, zeros) = if id == 0 { (Vec::new(), length) } else { (vec![id; length], 0) };
+        SchemaColumn { ids, zeros }
+    }
+
     fn push(&mut self, id: SchemaId) {
         if id == 0 && self.ids.is_empty() {
             self.zeros += 1;

@@ -21,9 +21,11 @@ mod header;
 mod json;
 mod payload;
 mod string;
+#[cfg(test)]
+mod tests;
 
 pub use classes::{ConverterClass, Role, find_class};
 pub use config::{ConfigError, ConfigKey};
-pub use converter::{Converter, Decoded, Encoded, Place};
+pub use converter::{Converter, Decoded, Encoded, Kept, Place};
 pub use converters::{Converted, Converters, Failure};
 pub use error::{ConvertError, DATA_EXCEPTION, SCHEMA_BUILDER_EXCEPTION, Stage};

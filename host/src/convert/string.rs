@@ -7,7 +7,7 @@ use encoding_rs::{DecoderResult, EncoderResult, Encoding};
 use super::binary::append;
 use super::classes::Setting;
 use super::config::{Checked, ConfigError, ConfigKey, Importance, ValueType, Width};
-use super::converter::{Converter, Decoded, Encoded, Place};
+use super::converter::{Converter, Decoded, Encoded, Kept, Place};
 use super::payload::Schemas;
 use super::{ConvertError, data::Value};
 use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SCHEMA_TEXT, SchemaId};
@@ -55,6 +55,20 @@ impl StringConverter {
 }
 
 impl Converter for StringConverter {
+    fn keeps_column_decoded(&self) -> Kept<SchemaId> {
+        if self.charset == Charset::Utf8 { Kept::IfAscii(SCHEMA_TEXT) } else { Kept::ByRecord }
+    }
+
+    fn keeps_column_encoded(&self, schemas: &[SchemaId]) -> Kept<()> {
+        if schemas.iter().all(|schema| *schema == SCHEMA_BYTES) {
+            Kept::Always(())
+        } else if self.charset == Charset::Utf8 && schemas.iter().all(|schema| *schema <= SCHEMA_TEXT) {
+            Kept::IfAscii(())
+        } else {
+            Kept::ByRecord
+        }
+    }
+
     fn keeps_decoded(&mut self, bytes: Option<&[u8]>) -> Option<SchemaId> {
         bytes.is_none_or(|bytes| self.charset == Charset::Utf8 && std::str::from_utf8(bytes).is_ok()).then_some(SCHEMA_TEXT)
     }

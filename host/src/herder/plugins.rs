@@ -83,10 +83,12 @@ impl Herder {
     /// The connectors that run on an upload, or would if they were started now.
     fn users(&self) -> Users {
         let mut users = Users::default();
-        for entry in &self.context.running {
+        let snapshot = self.context.configs.snapshot();
+        // The tasks of a deleted connector hold what they run on until they have stopped.
+        for entry in self.context.running.iter().filter(|entry| snapshot.connector(entry.key()).is_some()) {
             users.add(entry.key(), &entry.value().uses);
         }
-        for (connector, known) in &self.context.configs.snapshot().connectors {
+        for (connector, known) in &snapshot.connectors {
             let config: Vec<_> =
                 known.config.iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
             let class = get(&config, "connector.class")

@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::context::{Shared, client_context};
+use super::context::PlainContext;
 use super::topics::{check_topic, offsets, partition_list};
 use super::{ClientError, ClientSettings, Subscription, TopicOffset, TopicPartition};
 
@@ -43,17 +43,6 @@ pub struct GroupOffset {
     /// The next offset to read; `None` takes the partition's offset away.
     pub offset: Option<u64>,
 }
-
-struct AdminContext {
-    shared: Shared,
-}
-
-impl AdminContext {
-    fn noted(&self) {}
-}
-
-client_context!(AdminContext);
-impl ConsumerContext for AdminContext {}
 
 /// Administers topics and groups. It holds settings only: each call opens a client and closes it again, because the calls are
 /// rare and an open client costs threads.
@@ -212,9 +201,9 @@ impl Admin {
         }
     }
 
-    async fn open(&self, doing: &str) -> Result<AdminClient<AdminContext>, ClientError> {
+    async fn open(&self, doing: &str) -> Result<AdminClient<PlainContext>, ClientError> {
         let config = self.settings.to_config();
-        let context = AdminContext { shared: Shared::new(&self.settings) };
+        let context = PlainContext::new(&self.settings);
         run(doing, move || config.create_with_context(context)).await
     }
 
@@ -222,10 +211,10 @@ impl Admin {
     async fn client<T: Send + 'static>(
         &self,
         doing: &str,
-        call: impl FnOnce(&AdminClient<AdminContext>) -> Result<T, KafkaError> + Send + 'static,
+        call: impl FnOnce(&AdminClient<PlainContext>) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, ClientError> {
         let config = self.settings.to_config();
-        let context = AdminContext { shared: Shared::new(&self.settings) };
+        let context = PlainContext::new(&self.settings);
         run(doing, move || call(&config.create_with_context(context)?)).await
     }
 
@@ -234,11 +223,11 @@ impl Admin {
         &self,
         group: &str,
         doing: &str,
-        call: impl FnOnce(&BaseConsumer<AdminContext>) -> Result<T, KafkaError> + Send + 'static,
+        call: impl FnOnce(&BaseConsumer<PlainContext>) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, ClientError> {
         let mut config = self.settings.to_config();
         config.set("group.id", group).set("enable.auto.commit", "false");
-        let context = AdminContext { shared: Shared::new(&self.settings) };
+        let context = PlainContext::new(&self.settings);
         run(doing, move || call(&config.create_with_context(context)?)).await
     }
 }
@@ -248,7 +237,7 @@ fn options() -> AdminOptions {
 }
 
 /// Every partition of the topics that `among` covers.
-fn all_partitions(consumer: &BaseConsumer<AdminContext>, among: Option<&Subscription>) -> Result<TopicPartitionList, KafkaError> {
+fn all_partitions(consumer: &BaseConsumer<PlainContext>, among: Option<&Subscription>) -> Result<TopicPartitionList, KafkaError> {
     let metadata = consumer.fetch_metadata(None, REQUEST_TIMEOUT)?;
     let mut found = Vec::new();
     for topic in metadata.topics().iter().filter(|topic| among.is_none_or(|among| among.covers(topic.name()))) {
@@ -270,7 +259,7 @@ async fn run<T: Send + 'static>(
 }
 
 /// Closing joins a thread of rdkafka.
-async fn close(client: AdminClient<AdminContext>) {
+async fn close(client: AdminClient<PlainContext>) {
     if let Err(error) = tokio::task::spawn_blocking(move || drop(client)).await {
         tracing::debug!("closing an admin client failed: {error}");
     }

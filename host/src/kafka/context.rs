@@ -83,3 +83,19 @@ macro_rules! client_context {
     };
 }
 pub(super) use client_context;
+
+/// For clients that need nothing but logs and a login.
+pub(crate) struct PlainContext {
+    shared: Shared,
+}
+
+impl PlainContext {
+    pub(crate) fn new(settings: &ClientSettings) -> Self {
+        PlainContext { shared: Shared::new(settings) }
+    }
+
+    fn noted(&self) {}
+}
+
+client_context!(PlainContext);
+impl rdkafka::consumer::ConsumerContext for PlainContext {}

@@ -62,7 +62,7 @@ impl ClientError {
 }
 
 /// Errors that Kafka's own clients retry.
-pub(super) fn is_retriable(code: RDKafkaErrorCode) -> bool {
+pub(crate) fn is_retriable(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,

@@ -21,6 +21,9 @@ pub(crate) mod testing;
 mod tests;
 
 pub use admin::{Admin, GroupOffset, NewTopicSpec};
+pub(crate) use context::PlainContext;
+pub(crate) use error::is_retriable;
+
 pub use consumer::{CommitReport, Filled, Rebalance, SinkConsumer};
 pub use error::ClientError;
 pub use producer::{AckedBatch, FailedRecord, ProducerLimits, SourceProducer};

@@ -218,6 +218,7 @@ impl ClientSettings {
         &self.login
     }
 
+    /// As rdkafka wants them. Holds secrets.
     pub(crate) fn to_config(&self) -> ClientConfig {
         let mut config: ClientConfig = self.native.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let level = if tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {

@@ -10,7 +10,7 @@ use crate::record::SchemaTable;
 use super::bindings::guest::{connector, plugin, sink, source, transform};
 use super::bindings::host::types;
 use super::engine::Shared;
-use super::instance::{Instance, Live, Mismatch};
+use super::instance::{Instance, Live, Mismatch, NotMade};
 use super::state::HostState;
 use super::{
     Call, CallError, ChainInstance, Config, ConfigValue, Digest, Grants, Guard, InstanceLimits, LoadError, Manifest,
@@ -131,7 +131,7 @@ impl Component {
         let live = self.live(Call::Describe, &self.bare_env(), None)?;
         let (_, manifest) = live
             .run(Call::Describe, async |store| {
-                let instance = self.pre.instantiate_async(&mut *store).await?;
+                let instance = self.instantiate(store).await?;
                 self.check_types(store, &instance)?;
                 self.plugin.load(&mut *store, &instance)?.call_describe(store).await
             })
@@ -147,7 +147,7 @@ impl Component {
         let live = self.live(Call::Validate, &self.bare_env(), None)?;
         let (_, values) = live
             .run(Call::Validate, async |store| {
-                let instance = self.pre.instantiate_async(&mut *store).await?;
+                let instance = self.instantiate(store).await?;
                 self.plugin.load(&mut *store, &instance)?.call_validate(store, class, &borrow(config)).await
             })
             .await?;
@@ -170,7 +170,7 @@ impl Component {
         let live = self.live(call, &env, None)?;
         let (mut live, answer) = live
             .run(call, async |store| {
-                let instance = self.pre.instantiate_async(&mut *store).await?;
+                let instance = self.instantiate(store).await?;
                 indices.load(&mut *store, &instance)?.call_task_configs(store, class, &borrow(config), max_tasks).await
             })
             .await?;
@@ -262,7 +262,7 @@ impl Component {
         let live = self.live(Call::Start, env, offsets)?;
         let (mut live, (guest, started)) = live
             .run(Call::Start, async |store| {
-                let instance = self.pre.instantiate_async(&mut *store).await?;
+                let instance = self.instantiate(store).await?;
                 let guest = load(store, &instance)?;
                 let started = begin(&guest, store).await?;
                 Ok((guest, started))
@@ -270,6 +270,10 @@ impl Component {
             .await?;
         let handle = started.map_err(|error| live.plugin_error(error))?;
         Ok(Instance::new(live, guest, handle))
+    }
+
+    async fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<WasmInstance> {
+        self.pre.instantiate_async(store).await.map_err(|error| error.context(NotMade))
     }
 
     fn live(&self, call: Call, env: &InstanceEnv, offsets: Option<Arc<dyn OffsetReader>>) -> Result<Box<Live>, CallError> {

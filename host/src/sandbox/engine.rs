@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_millis(10);
 const BACKTRACE_FRAMES: usize = 20;
 /// Components compiled at a time: compiling uses every core.
 const COMPILERS: usize = 1;
+/// Address space around the memory of an instance that is not of the pool: to grow into, and to catch what goes beyond.
+const GROWTH_BYTES: u64 = 16 << 20;
+const GUARD_BYTES: u64 = 64 << 10;
 /// Core instances and tables that an average component needs, for the size of the pool.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 6;
 const TABLES_PER_COMPONENT: u32 = 2;
@@ -47,7 +50,7 @@ pub enum Pooling {
     /// A pool reserved at start, where address space allows it; otherwise as [`Pooling::Off`].
     #[default]
     Auto,
-    /// From the system, for each instance.
+    /// From the system, for each instance. Takes little address space; guests check each access to memory, which slows them.
     Off,
 }
 
@@ -194,6 +197,9 @@ fn engine(options: &SandboxOptions) -> wasmtime::Result<(Engine, bool)> {
         }
     }
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    config.memory_reservation(0);
+    config.memory_reservation_for_growth(GROWTH_BYTES);
+    config.memory_guard_size(GUARD_BYTES);
     Ok((Engine::new(&config)?, false))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use wasmtime::component::{ResourceAny, ResourceTableError};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::host::types;
 use super::call::watch;
@@ -33,6 +33,11 @@ pub(super) struct Live {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Mismatch(pub(super) String);
+
+/// The instance could not be made, for reasons that are not its own unless it trapped.
+#[derive(Debug, thiserror::Error)]
+#[error("the instance cannot be made")]
+pub(super) struct NotMade;
 
 impl Live {
     pub(super) fn new(
@@ -128,6 +133,7 @@ impl Live {
         };
         match exceeded {
             Some(exceeded) => CallError::Limit { call, exceeded },
+            None if error.is::<NotMade>() && !error.is::<Trap>() => CallError::Host { call, reason: format!("{error:#}") },
             None => CallError::Trap { call, message: crash_report(&root, error, state) },
         }
     }

@@ -205,7 +205,7 @@ fn mutated(payload: &str, seed: u64) -> String {
         match json {
             Json::Array(elements) => elements.iter_mut().for_each(|element| visit(element, place, seed)),
             Json::Object(members) => {
-                if seed % 17 == 0 && *place == 0 {
+                if seed.is_multiple_of(17) && *place == 0 {
                     *place = u64::MAX;
                     let name = members.keys().next().cloned();
                     name.map(|name| members.shift_remove(&name));

@@ -109,7 +109,7 @@ fn push_text(parts: &mut Vec<Part>, character: char) {
 }
 
 fn is_number(letter: char, count: usize) -> bool {
-    !matches!(letter, 'E' | 'a' | 'z' | 'Z' | 'X') && !(letter == 'M' && count > 2)
+    !(matches!(letter, 'E' | 'a' | 'z' | 'Z' | 'X') || letter == 'M' && count > 2)
 }
 
 impl Civil {

@@ -8,7 +8,7 @@ use hawser_plugin::schema::{self, Kind, logical};
 use hawser_plugin::transform::{Json, write_json_text};
 
 use crate::date_format::{DAY, DateFormat};
-use crate::shape::{Shape, class_without_schema, copy_basics, defaults, fill_in, shape};
+use crate::shape::{Shape, class_without_schema, copy_basics, defaults, fill_in, no_fields, schema_of, shape, type_name};
 use crate::side::{KeyOrValue, REPLACE_NULL, ReplaceNullKey, two_sided};
 
 const PURPOSE: &str = "converting timestamp formats";
@@ -26,8 +26,9 @@ pub struct TimestampConverter<S> {
     side: PhantomData<S>,
 }
 
-/// The kinds of timestamps.
+/// The kinds of timestamps, by the names of `target.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::enum_variant_names, reason = "one of Kafka's kinds is called as all of them are")]
 enum Timestamp {
     Text,
     Unix,
@@ -83,8 +84,11 @@ impl Timestamp {
             (_, Kind::String) => Ok(Self::Text),
             (_, Kind::Int64) => Ok(Self::Unix),
             _ => {
-                let kind = crate::shape::type_name(schema);
-                Err(RecordError::data(format!("Schema Schema{{{kind}}} does not correspond to a known timestamp type format")))
+                let name = schema.name.as_ref().map_or(String::new(), |name| format!("{name}:"));
+                let kind = type_name(schema);
+                Err(RecordError::data(format!(
+                    "Schema Schema{{{name}{kind}}} does not correspond to a known timestamp type format"
+                )))
             }
         }
     }
@@ -178,7 +182,16 @@ impl<S: KeyOrValue> Transform for TimestampConverter<S> {
 impl<S: KeyOrValue> TimestampConverter<S> {
     fn convert_field(&mut self, record: &mut Record) -> Result<(), RecordError> {
         match shape(record, S::SIDE, PURPOSE)? {
-            Shape::Null | Shape::NullWithSchema => Ok(()),
+            Shape::Null => Ok(()),
+            Shape::NullWithSchema => {
+                let id = record.schema(S::SIDE);
+                if !schema_of(id)?.is_struct() {
+                    return Err(no_fields());
+                }
+                let changed = self.changed(id)?;
+                record.set_schema(S::SIDE, changed.schema);
+                Ok(())
+            }
             Shape::Map => {
                 let mut object = record.object(S::SIDE)?;
                 let converted = match object.get(&self.field).filter(|value| !value.is_null()) {
@@ -205,13 +218,10 @@ impl<S: KeyOrValue> TimestampConverter<S> {
 
     fn convert_whole(&mut self, record: &mut Record) -> Result<(), RecordError> {
         let id = record.schema(S::SIDE);
-        let has_schema = id.has_schema() || id == SchemaId::TEXT;
-        if record.is_null(S::SIDE) && !has_schema {
+        let is_null = record.is_null(S::SIDE);
+        let has_schema = id != SchemaId::JSON && !(id == SchemaId::BYTES && is_null);
+        if is_null && !has_schema {
             return Ok(());
-        }
-        if id == SchemaId::BYTES {
-            let message = "Schema Schema{BYTES} does not correspond to a known timestamp type format";
-            return Err(RecordError::data(message));
         }
         let changed = if has_schema { Some(self.changed_whole(id)?) } else { None };
         let payload = record.payload(S::SIDE);
@@ -282,7 +292,7 @@ impl<S: KeyOrValue> TimestampConverter<S> {
     fn changed_whole(&mut self, id: SchemaId) -> Result<Rc<Changed>, RecordError> {
         let Self { target, schemas, .. } = self;
         schemas.get_or_insert_with(id, || {
-            let schema = if id == SchemaId::TEXT { Rc::new(Schema::new(Kind::String).optional()) } else { schema::get(id)? };
+            let schema = schema_of(id)?;
             let source = Some(Timestamp::of(&schema)?);
             let changed = Schema { optional: schema.optional, ..target.schema() };
             Ok(Changed { schema: schema::put(&changed)?, source, defaults: Vec::new() })

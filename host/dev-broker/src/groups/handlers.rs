@@ -23,7 +23,9 @@ use kafka_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{Group, Join, JoinResult, MAX_GROUPS, MAX_GROUPS_BYTES, MAX_SESSION_TIMEOUT_MS, MIN_REBALANCE_TIMEOUT, Sync};
+use super::{
+    Group, GroupJoin, GroupSync, JoinResult, MAX_GROUPS, MAX_GROUPS_BYTES, MAX_SESSION_TIMEOUT_MS, MIN_REBALANCE_TIMEOUT,
+};
 use crate::{
     api::{Caller, code},
     broker::Broker,
@@ -71,7 +73,7 @@ fn begin_join(
     let metadata: usize = request.protocols.iter().map(|p| p.metadata.len()).sum();
     check_memory(&state, metadata)?;
     let group = group_mut(&mut state, &request.group_id)?;
-    let join = Join {
+    let join = GroupJoin {
         member_id: own_text(&request.member_id),
         instance_id: request.group_instance_id.as_ref().map(own_text),
         client_id: own_text(&caller.client_id),
@@ -136,7 +138,7 @@ fn joined(result: JoinResult, version: i16) -> JoinGroupResponse {
 
 pub(crate) async fn sync(broker: &Broker, _caller: &Caller, request: SyncGroupRequest) -> SyncGroupResponse {
     let (reply, answer) = oneshot::channel();
-    let sync = Sync {
+    let sync = GroupSync {
         member_id: own_text(&request.member_id),
         instance_id: request.group_instance_id.as_ref().map(own_text),
         generation: request.generation_id,

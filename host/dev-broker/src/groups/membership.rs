@@ -6,11 +6,11 @@ use bytes::Bytes;
 use kafka_protocol::{ResponseError, protocol::StrBytes};
 use tokio::sync::oneshot;
 
-use super::{Group, Join, JoinResult, Joined, MAX_MEMBER_BYTES, MAX_MEMBERS, Member, Status, Sync, Synced, answer};
+use super::{Group, GroupJoin, GroupSync, JoinResult, Joined, MAX_MEMBER_BYTES, MAX_MEMBERS, Member, Status, Synced, answer};
 use crate::state::random_uuid;
 
 impl Member {
-    fn new(join: Join, now: Instant) -> (Self, oneshot::Sender<JoinResult>) {
+    fn new(join: GroupJoin, now: Instant) -> (Self, oneshot::Sender<JoinResult>) {
         let member = Self {
             instance_id: join.instance_id,
             client_id: join.client_id,
@@ -52,7 +52,7 @@ impl Member {
 }
 
 impl Group {
-    pub fn join(&mut self, mut join: Join, now: Instant) {
+    pub fn join(&mut self, mut join: GroupJoin, now: Instant) {
         if let Err(error) = self.check_join(&join) {
             return join.refuse(error);
         }
@@ -77,7 +77,7 @@ impl Group {
         }
     }
 
-    fn check_join(&self, join: &Join) -> Result<(), ResponseError> {
+    fn check_join(&self, join: &GroupJoin) -> Result<(), ResponseError> {
         let supported = |name: &StrBytes| self.members.values().all(|m| m.protocols.iter().any(|(n, _)| n == name));
         let common = join.protocols.iter().any(|(name, _)| supported(name));
         let same_type = self.members.is_empty() || join.protocol_type == self.protocol_type;
@@ -107,7 +107,7 @@ impl Group {
         if self.members.contains_key(member_id) { Ok(()) } else { Err(ResponseError::UnknownMemberId) }
     }
 
-    fn add(&mut self, join: Join, now: Instant) {
+    fn add(&mut self, join: GroupJoin, now: Instant) {
         let id = join.member_id.clone();
         if self.members.is_empty() {
             self.protocol_type = join.protocol_type.clone();
@@ -122,7 +122,7 @@ impl Group {
         self.rebalance(now);
     }
 
-    fn rejoin(&mut self, join: Join, now: Instant) {
+    fn rejoin(&mut self, join: GroupJoin, now: Instant) {
         let is_leader = self.leader.as_ref() == Some(&join.member_id);
         let Some(member) = self.members.get_mut(&join.member_id) else {
             return join.refuse(ResponseError::UnknownMemberId);
@@ -146,7 +146,7 @@ impl Group {
     }
 
     /// A static member came back without its member id: it takes the place of its former self.
-    fn replace_static(&mut self, old_id: &StrBytes, join: Join, now: Instant) {
+    fn replace_static(&mut self, old_id: &StrBytes, join: GroupJoin, now: Instant) {
         let Some(mut old) = self.members.remove(old_id) else {
             return join.refuse(ResponseError::UnknownMemberId);
         };
@@ -258,7 +258,7 @@ impl Group {
         }
     }
 
-    pub fn sync(&mut self, sync: Sync, now: Instant) {
+    pub fn sync(&mut self, sync: GroupSync, now: Instant) {
         if let Err(error) = self.check_sync(&sync) {
             return answer(sync.reply, Err(error));
         }
@@ -288,7 +288,7 @@ impl Group {
         }
     }
 
-    fn check_sync(&self, sync: &Sync) -> Result<(), ResponseError> {
+    fn check_sync(&self, sync: &GroupSync) -> Result<(), ResponseError> {
         self.check_member(&sync.member_id, sync.instance_id.as_ref(), sync.generation)?;
         let differs = |sent: &Option<StrBytes>, ours: &StrBytes| sent.as_ref().is_some_and(|sent| sent != ours);
         if differs(&sync.protocol_type, &self.protocol_type) || differs(&sync.protocol, &self.protocol) {

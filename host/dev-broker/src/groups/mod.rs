@@ -60,7 +60,7 @@ pub(crate) type SyncResult = Result<Synced, ResponseError>;
 
 /// A JoinGroup request.
 #[derive(Debug)]
-pub(crate) struct Join {
+pub(crate) struct GroupJoin {
     pub member_id: StrBytes,
     pub instance_id: Option<StrBytes>,
     pub client_id: StrBytes,
@@ -77,7 +77,7 @@ pub(crate) struct Join {
 
 /// A SyncGroup request.
 #[derive(Debug)]
-pub(crate) struct Sync {
+pub(crate) struct GroupSync {
     pub member_id: StrBytes,
     pub instance_id: Option<StrBytes>,
     pub generation: i32,
@@ -179,7 +179,7 @@ impl Group {
     }
 }
 
-impl Join {
+impl GroupJoin {
     fn refuse(self, error: ResponseError) {
         let member_id = self.member_id;
         answer(self.reply, Err((error, member_id)));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kafka_protocol::{ResponseError, protocol::StrBytes};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use super::{Group, Join, JoinResult, Joined, Sync, SyncResult};
+use super::{Group, GroupJoin, GroupSync, JoinResult, Joined, SyncResult};
 
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);
@@ -15,9 +15,9 @@ fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-fn request(member_id: &str, instance_id: Option<&str>, protocols: &[&str]) -> (Join, oneshot::Receiver<JoinResult>) {
+fn request(member_id: &str, instance_id: Option<&str>, protocols: &[&str]) -> (GroupJoin, oneshot::Receiver<JoinResult>) {
     let (reply, answer) = oneshot::channel();
-    let join = Join {
+    let join = GroupJoin {
         member_id: text(member_id),
         instance_id: instance_id.map(text),
         client_id: text("client"),
@@ -50,7 +50,7 @@ fn refused(mut answer: oneshot::Receiver<JoinResult>) -> ResponseError {
 fn sync(group: &mut Group, member: &Joined, assignments: &[&Joined], now: Instant) -> oneshot::Receiver<SyncResult> {
     let (reply, answer) = oneshot::channel();
     let assignment = |member: &&Joined| (member.member_id.clone(), Bytes::from(member.member_id.to_string()));
-    let sync = Sync {
+    let sync = GroupSync {
         member_id: member.member_id.clone(),
         instance_id: None,
         generation: member.generation,
@@ -159,7 +159,7 @@ fn a_static_leader_returns_without_a_rebalance() {
     for can_skip_assignment in [true, false] {
         let (mut group, first, second) = stable([Some("one"), Some("two")], now);
         let (join, answer) = request("", Some("one"), &["range"]);
-        group.join(Join { can_skip_assignment, ..join }, now);
+        group.join(GroupJoin { can_skip_assignment, ..join }, now);
         let back = joined(answer);
         assert_ne!(back.member_id, first.member_id);
         assert_eq!((back.generation, back.skip_assignment), (2, can_skip_assignment));

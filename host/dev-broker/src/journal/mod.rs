@@ -27,8 +27,9 @@ const FRAME_HEADER_BYTES: usize = 8;
 const ENTRY_HEADER_BYTES: usize = 8;
 /// The journal is compacted when it is larger than this and than twice the live state.
 const MIN_COMPACTION_BYTES: u64 = 64 * 1024 * 1024;
-/// Entries of a snapshot that go into one frame.
+/// A frame of a snapshot ends when it holds so many entries or bytes.
 const SNAPSHOT_FRAME_ENTRIES: usize = 256;
+const SNAPSHOT_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 /// The open journal.
 #[derive(Debug)]
@@ -159,8 +160,17 @@ impl Snapshot {
     pub fn write(self, entries: &[Entry]) -> io::Result<()> {
         let temporary = self.dir.join("snapshot.tmp");
         let mut file = File::create(&temporary)?;
-        for entries in entries.chunks(SNAPSHOT_FRAME_ENTRIES) {
-            Frame::new(entries)?.write(&mut file)?;
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |entry: &&Entry| {
+                let fits = bytes < SNAPSHOT_FRAME_BYTES;
+                bytes += entry.blob.len();
+                fits
+            };
+            let (frame, after) = rest.split_at(rest.iter().take(SNAPSHOT_FRAME_ENTRIES).take_while(fits).count());
+            Frame::new(frame)?.write(&mut file)?;
+            rest = after;
         }
         file.sync_all()?;
         std::fs::rename(&temporary, files::snapshot_path(&self.dir, self.upto))?;

@@ -116,6 +116,10 @@ pub enum Temporal {
 
 /// Reads a date, time or timestamp as `Values.parseString` does: by the text's length, leniently, whatever stands behind the pattern.
 pub fn parse(text: &str) -> Option<Temporal> {
+    const SHORTEST: usize = 10;
+    if text.len() < SHORTEST {
+        return None;
+    }
     let mut fields = Fields { rest: text };
     match text.encode_utf16().count() {
         10 => fields.date().map(Temporal::Date),

@@ -122,7 +122,7 @@ fn is_decimal(schema: Option<&Schema>) -> bool {
 }
 
 fn integer(number: i64, out: &mut Vec<u8>) {
-    let _ = std::io::Write::write_fmt(out, format_args!("{number}"));
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Jackson writes what JSON has no number for as text.

@@ -206,6 +206,10 @@ impl JsonConverter {
             Some((id, schema)) => self.decode_payload(id, &schema, payload, out),
             None => match Node::parse(payload).ok_or_else(malformed)? {
                 Node::Null => Ok(Decoded::Null(SCHEMA_BYTES)),
+                _ if is_valid(payload) => {
+                    out.extend_from_slice(payload.as_bytes());
+                    Ok(Decoded::Payload(SCHEMA_JSON))
+                }
                 node => {
                     write_node(&node, out);
                     Ok(Decoded::Payload(SCHEMA_JSON))

@@ -6,69 +6,58 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
-use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::producer::FutureRecord;
 use rdkafka::producer::future_producer::DeliveryFuture;
-use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::super::{CompactedLog, Entry, LogReader, LogRecord, StoreError};
 use super::progress::Progress;
-use super::{REQUEST_TIMEOUT, WRITE_TIMEOUT};
+use super::{Asker, Consumer, Producer, REQUEST_TIMEOUT, WRITE_TIMEOUT, close};
+use crate::kafka::is_retriable;
 
 /// How long a reader may stand still before a wait for it is given up.
 const READ_PATIENCE: Duration = Duration::from_secs(30);
 /// Records that are handed to a reader at once.
 const READ_CHUNK: usize = 512;
-/// What the consumer of a log may hold in memory, in KiB.
-const READ_AHEAD_KIB: &str = "8192";
 /// The wait after an error of the consumer or a full queue of the producer.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct KafkaLog {
     topic: String,
     partitions: i32,
-    producer: FutureProducer,
-    consumer: Arc<StreamConsumer>,
+    producer: Producer,
+    consumer: Arc<Consumer>,
+    asker: Arc<Asker>,
     progress: Arc<Progress>,
     follower: OnceLock<JoinHandle<()>>,
 }
 
 impl KafkaLog {
-    pub fn new(settings: &ClientConfig, producer: FutureProducer, topic: &str, partitions: i32) -> Result<KafkaLog, StoreError> {
-        let mut settings = settings.clone();
-        if settings.get("group.id").is_none() {
-            // librdkafka wants one, even where partitions are assigned by hand and nothing is committed.
-            settings.set("group.id", format!("hawser-{topic}"));
-        }
-        settings
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "earliest")
-            .set("queued.max.messages.kbytes", READ_AHEAD_KIB);
-        let consumer = settings.create().map_err(|error| StoreError::Client(error.to_string()))?;
-        Ok(KafkaLog {
-            topic: topic.to_owned(),
+    pub fn new(topic: String, partitions: i32, producer: Producer, consumer: Consumer, asker: Arc<Asker>) -> KafkaLog {
+        KafkaLog {
+            topic,
             partitions,
             producer,
             consumer: Arc::new(consumer),
+            asker,
             progress: Arc::new(Progress::new(usize::try_from(partitions).unwrap_or(0))),
             follower: OnceLock::new(),
-        })
+        }
     }
 
     /// The end offset of every partition. A topic that was created just now, or whose leader moves, is asked again.
-    async fn ends(&self) -> Result<Vec<(i32, i64)>, StoreError> {
+    async fn ends(&self, asker: &Arc<Consumer>) -> Result<Vec<(i32, i64)>, StoreError> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         loop {
-            let (consumer, topic, partitions) = (self.consumer.clone(), self.topic.clone(), self.partitions);
-            let ends = tokio::task::spawn_blocking(move || ends(&consumer, &topic, partitions)).await;
+            let (asker, topic, partitions) = (asker.clone(), self.topic.clone(), self.partitions);
+            let ends = tokio::task::spawn_blocking(move || ends(&asker, &topic, partitions)).await;
             match ends.unwrap_or(Err(KafkaError::Canceled)) {
                 Err(error) if is_passing(&error) && Instant::now() < deadline => tokio::time::sleep(RETRY_PAUSE).await,
                 ends => return ends.map_err(|error| self.unreadable(&error)),
@@ -121,11 +110,14 @@ impl KafkaLog {
 #[async_trait]
 impl CompactedLog for KafkaLog {
     async fn start(&self, reader: Arc<dyn LogReader>) -> Result<(), StoreError> {
-        let ends = self.ends().await?;
+        // Asked by the consumer itself, which reads nothing yet: so it knows the topic's leaders when it begins.
+        let ends = self.ends(&self.consumer).await?;
         let mut assignment = TopicPartitionList::new();
         for partition in 0..self.partitions {
+            // A number, since "the beginning" would be asked for partition by partition, and the first fetch would go out (and
+            // wait for records) without most of them. Should the log begin later, it is read from where it begins.
             assignment
-                .add_partition_offset(&self.topic, partition, Offset::Beginning)
+                .add_partition_offset(&self.topic, partition, Offset::Offset(0))
                 .map_err(|error| self.unreadable(&error))?;
         }
         let follow = follow(self.consumer.clone(), self.topic.clone(), reader, self.progress.clone(), ends.clone());
@@ -162,7 +154,7 @@ impl CompactedLog for KafkaLog {
         if self.follower.get().is_none() {
             return Err(StoreError::NotStarted(self.describe()));
         }
-        let ends = self.ends().await?;
+        let ends = self.ends(&self.asker.client).await?;
         self.reach(&ends, "for the end of").await
     }
 }
@@ -170,39 +162,25 @@ impl CompactedLog for KafkaLog {
 impl Drop for KafkaLog {
     fn drop(&mut self) {
         if let Some(follower) = self.follower.get() {
-            follower.abort();
+            close(self.consumer.clone(), follower);
         }
     }
 }
 
-/// Whether a request may succeed when it is sent again.
+/// Whether a request may succeed when it is sent again: a new topic takes a moment to be known everywhere.
 fn is_passing(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::NotLeaderForPartition
-                | RDKafkaErrorCode::LeaderNotAvailable
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownPartition
-                | RDKafkaErrorCode::OffsetNotAvailable
-                | RDKafkaErrorCode::FencedLeaderEpoch
-                | RDKafkaErrorCode::UnknownLeaderEpoch
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::RequestTimedOut
-                | RDKafkaErrorCode::OperationTimedOut
-        )
-    )
+    let is_new = |code| matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition);
+    error.rdkafka_error_code().is_some_and(|code| is_retriable(code) || is_new(code))
 }
 
 /// The end offsets of a topic's partitions, with one request per broker.
-fn ends(consumer: &StreamConsumer, topic: &str, partitions: i32) -> KafkaResult<Vec<(i32, i64)>> {
+fn ends(asker: &Consumer, topic: &str, partitions: i32) -> KafkaResult<Vec<(i32, i64)>> {
     let mut wanted = TopicPartitionList::new();
     for partition in 0..partitions {
         // In this request "end" stands in the place of a timestamp.
         wanted.add_partition_offset(topic, partition, Offset::End)?;
     }
-    let found = consumer.offsets_for_times(wanted, REQUEST_TIMEOUT)?;
+    let found = asker.offsets_for_times(wanted, REQUEST_TIMEOUT)?;
     found
         .elements()
         .iter()
@@ -218,7 +196,7 @@ fn ends(consumer: &StreamConsumer, topic: &str, partitions: i32) -> KafkaResult<
 
 /// Hands every record of the topic to the reader, for ever.
 async fn follow(
-    consumer: Arc<StreamConsumer>,
+    consumer: Arc<Consumer>,
     topic: String,
     reader: Arc<dyn LogReader>,
     progress: Arc<Progress>,
@@ -243,7 +221,7 @@ async fn follow(
 
 /// Hands over what was received; answers whether there was an error among it.
 fn take_in(
-    consumer: &StreamConsumer,
+    consumer: &Consumer,
     topic: &str,
     reader: &dyn LogReader,
     progress: &Progress,

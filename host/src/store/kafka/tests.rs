@@ -3,13 +3,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 
 use hawser_dev_broker::{DevBroker, DevBrokerConfig};
-use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{FutureRecord, Producer};
+use rdkafka::producer::{FutureRecord, Producer as _};
 
 use super::super::{ConfigChange, ConfigStore, Entry, LogReader, LogRecord, OffsetStore, RawConfig, State, Status, StatusStore};
 use super::topic::{check_partitions, check_policy};
 use super::*;
+use crate::kafka::NewTopicSpec;
 
 #[derive(Default)]
 struct Map(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
@@ -42,7 +43,7 @@ fn unique(name: &str) -> String {
 
 /// A broker: the one at `KAFKA_BOOTSTRAP`, else a development broker that ends with this.
 struct Broker {
-    settings: ClientConfig,
+    worker: Vec<(String, String)>,
     own: Option<DevBroker>,
 }
 
@@ -55,19 +56,17 @@ impl Broker {
                 (broker.bootstrap(), Some(broker))
             }
         };
-        let mut settings = ClientConfig::new();
-        settings.set("bootstrap.servers", bootstrap);
-        Broker { settings, own }
+        Broker { worker: worker(&bootstrap), own }
     }
 
     fn store(&self) -> KafkaStore {
-        KafkaStore::new(&self.settings).unwrap()
+        KafkaStore::new(&self.worker, "hawser-test").unwrap()
     }
 
     async fn create(&self, name: &str, partitions: i32, policy: &str) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("cleanup.policy", policy);
-        let admin: AdminClient<DefaultClientContext> = self.settings.create().unwrap();
-        admin.create_topics([&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        let config = vec![("cleanup.policy".to_owned(), policy.to_owned())];
+        let topic = NewTopicSpec { name: name.to_owned(), partitions: Some(partitions), replication: Some(1), config };
+        assert!(self.store().admin.create_topic(&topic).await.unwrap());
     }
 
     async fn stop(self) {
@@ -75,6 +74,10 @@ impl Broker {
             own.shutdown().await;
         }
     }
+}
+
+fn worker(bootstrap: &str) -> Vec<(String, String)> {
+    vec![("bootstrap.servers".to_owned(), bootstrap.to_owned())]
 }
 
 async fn follow(log: &Arc<dyn CompactedLog>) -> Arc<Map> {
@@ -120,9 +123,8 @@ async fn topics_are_created_as_asked_and_refused_if_unfit() {
     wanted.settings = vec![("segment.bytes".into(), "1048576".into()), ("cleanup.policy".into(), "delete".into())];
     drop(store.log(wanted.clone()).await.unwrap());
     drop(store.log(wanted.clone()).await.unwrap());
-    let resources = store.admin.describe_configs([&ResourceSpecifier::Topic(&wanted.name)], &AdminOptions::new()).await.unwrap();
-    let resource = resources.into_iter().next().unwrap().unwrap();
-    let setting = |name: &str| resource.get(name).and_then(|entry| entry.value.clone());
+    let found = store.admin.topic_config(&wanted.name).await.unwrap();
+    let setting = |name: &str| found.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.clone());
     assert_eq!(setting("cleanup.policy").as_deref(), Some("compact"));
     assert_eq!(setting("segment.bytes").as_deref(), Some("1048576"));
 
@@ -154,7 +156,7 @@ async fn the_end_is_found_behind_transaction_markers() {
     let spec = spec(TopicPurpose::Configs);
     let log = broker.store().log(spec.clone()).await.unwrap();
     let map = follow(&log).await;
-    let mut settings = broker.settings.clone();
+    let mut settings: ClientConfig = broker.worker.iter().cloned().collect();
     settings.set("transactional.id", unique("tx"));
     let producer: FutureProducer = settings.create().unwrap();
     let (topic, control) = (spec.name.clone(), producer.clone());
@@ -171,8 +173,13 @@ async fn the_end_is_found_behind_transaction_markers() {
     };
     tokio::task::spawn_blocking(move || producer.init_transactions(REQUEST_TIMEOUT).unwrap()).await.unwrap();
     transact("committed", true).await;
-    log.read_to_end().await.unwrap();
-    assert_eq!(map.0.lock().unwrap().len(), 1);
+    // The brokers write the marker in their own time.
+    let visible = async {
+        while map.0.lock().unwrap().is_empty() {
+            log.read_to_end().await.unwrap();
+        }
+    };
+    tokio::time::timeout(REQUEST_TIMEOUT, visible).await.unwrap();
     transact("aborted", false).await;
     log.read_to_end().await.unwrap();
     log.read_to_end().await.unwrap();
@@ -199,7 +206,7 @@ async fn a_second_worker_carries_on() {
         )
     };
     let config: RawConfig = serde_json::from_str(r#"{"name":"c","z":null}"#).unwrap();
-    let running = Status { state: State::Running, trace: None, worker_id: "w".into(), generation: 1 };
+    let running = Status { state: State::Running, trace: None, worker_id: "w".into(), generation: 1, version: None };
     let (configs, offsets, statuses) = open().await;
     let (other_configs, other_offsets, _other_statuses) = open().await;
     let mut changes = other_configs.changes();
@@ -242,9 +249,7 @@ async fn waits_are_bounded() {
 async fn a_key_goes_where_kafkas_default_partitioner_puts_it() {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("t", 4, 1).unwrap();
-    let mut settings = ClientConfig::new();
-    settings.set("bootstrap.servers", cluster.bootstrap_servers());
-    let producer = KafkaStore::new(&settings).unwrap().producer;
+    let producer = KafkaStore::new(&worker(&cluster.bootstrap_servers()), "hawser-test").unwrap().producer;
     for (key, hash) in [
         ("21", -973932308),
         ("foobar", -790332482),

@@ -1,20 +1,14 @@
 //! The topic under a log.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::types::RDKafkaErrorCode;
 use tracing::info;
 
 use super::super::StoreError;
-use super::REQUEST_TIMEOUT;
+use crate::kafka::{Admin, ClientError, NewTopicSpec};
 
 /// How long a new topic may take to be known by the brokers.
 const CREATION_TIMEOUT: Duration = Duration::from_secs(30);
-/// Kafka's limit for the name of a topic.
-const MAX_NAME_BYTES: usize = 249;
 /// The wait between two looks at a topic that is being created.
 const CREATION_POLL: Duration = Duration::from_millis(100);
 
@@ -64,11 +58,8 @@ pub struct TopicSpec {
     pub settings: Vec<(String, String)>,
 }
 
-type Admin = AdminClient<DefaultClientContext>;
-
 /// Makes sure that the topic exists and fits its purpose; answers its number of partitions.
-pub(super) async fn ensure(admin: &Arc<Admin>, spec: &TopicSpec) -> Result<i32, StoreError> {
-    check_name(spec)?;
+pub(super) async fn ensure(admin: &Admin, spec: &TopicSpec) -> Result<i32, StoreError> {
     if partitions(admin, spec).await?.is_none() {
         create(admin, spec).await?;
     }
@@ -99,64 +90,42 @@ pub(super) async fn ensure(admin: &Arc<Admin>, spec: &TopicSpec) -> Result<i32, 
 }
 
 /// The number of partitions, `None` if there is no such topic.
-async fn partitions(admin: &Arc<Admin>, spec: &TopicSpec) -> Result<Option<i32>, StoreError> {
-    let failed = |reason: String| StoreError::Read { log: format!("topic '{}'", spec.name), reason };
-    let admin = admin.clone();
-    // Metadata for all topics: asking for one may make the broker create it, with the wrong settings.
-    let metadata = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, REQUEST_TIMEOUT))
-        .await
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
-    let topic = metadata.topics().iter().find(|topic| topic.name() == spec.name);
-    Ok(topic.and_then(|topic| i32::try_from(topic.partitions().len()).ok()).filter(|&count| count > 0))
+async fn partitions(admin: &Admin, spec: &TopicSpec) -> Result<Option<i32>, StoreError> {
+    let found = admin.partitions(&spec.name).await.map_err(|error| match error {
+        ClientError::TopicName(_) => refused(spec, &error),
+        other => StoreError::Read { log: format!("topic '{}'", spec.name), reason: other.to_string() },
+    })?;
+    Ok(found.and_then(|count| i32::try_from(count).ok()).filter(|&count| count > 0))
 }
 
 async fn create(admin: &Admin, spec: &TopicSpec) -> Result<(), StoreError> {
     let partitions = if spec.purpose == TopicPurpose::Configs { 1 } else { spec.partitions };
-    let mut topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(spec.replication));
-    for (key, value) in spec.settings.iter().filter(|(key, _)| key != "cleanup.policy") {
-        topic = topic.set(key, value);
-    }
-    topic = topic.set("cleanup.policy", "compact");
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
-    let failed = |reason: String| {
-        StoreError::Topic(format!(
-            "Cannot create topic '{}' for {}: {reason}; create it with cleanup.policy=compact or change the worker's settings",
-            spec.name,
-            spec.purpose.key()
-        ))
+    let given = spec.settings.iter().filter(|(key, _)| key != "cleanup.policy").cloned();
+    let topic = NewTopicSpec {
+        name: spec.name.clone(),
+        partitions: (partitions > 0).then_some(partitions),
+        replication: i16::try_from(spec.replication).ok().filter(|&count| count > 0),
+        config: given.chain([("cleanup.policy".to_owned(), "compact".to_owned())]).collect(),
     };
-    let results = admin.create_topics([&topic], &options).await.map_err(|error| failed(error.to_string()))?;
-    for result in results {
-        match result {
-            Ok(name) => info!("created topic '{name}' with {partitions} partitions for {}", spec.purpose.key()),
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(failed(code.to_string())),
-        }
+    if admin.create_topic(&topic).await.map_err(|error| refused(spec, &error))? {
+        info!("created topic '{}' for {}", spec.name, spec.purpose.key());
     }
     Ok(())
 }
 
-async fn cleanup_policy(admin: &Admin, spec: &TopicSpec) -> Result<String, String> {
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let resources =
-        admin.describe_configs([&ResourceSpecifier::Topic(&spec.name)], &options).await.map_err(|error| error.to_string())?;
-    let resource = resources.into_iter().next().ok_or("no answer")?.map_err(|code| code.to_string())?;
-    let entry = resource.get("cleanup.policy").and_then(|entry| entry.value.clone());
-    entry.ok_or_else(|| "the broker does not tell".to_owned())
-}
-
-/// What Kafka takes as the name of a topic.
-fn check_name(spec: &TopicSpec) -> Result<(), StoreError> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if (1..=MAX_NAME_BYTES).contains(&spec.name.len()) && spec.name.bytes().all(legal) && spec.name != "." && spec.name != ".." {
-        return Ok(());
-    }
-    Err(StoreError::Topic(format!(
-        "Topic {:?} supplied via the '{}' property is not a legal name: use up to {MAX_NAME_BYTES} letters, digits, '.', '_' and '-'",
+fn refused(spec: &TopicSpec, error: &ClientError) -> StoreError {
+    StoreError::Topic(format!(
+        "Cannot use topic '{}' supplied via the '{}' property: {error}; create it with cleanup.policy=compact or change the \
+         worker's settings",
         spec.name,
         spec.purpose.key()
-    )))
+    ))
+}
+
+async fn cleanup_policy(admin: &Admin, spec: &TopicSpec) -> Result<String, String> {
+    let config = admin.topic_config(&spec.name).await.map_err(|error| error.to_string())?;
+    let policy = config.into_iter().find(|(key, _)| key == "cleanup.policy").and_then(|(_, value)| value);
+    policy.ok_or_else(|| "the broker does not tell".to_owned())
 }
 
 /// The config topic's records must be in one order.
