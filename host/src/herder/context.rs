@@ -82,6 +82,12 @@ pub(super) struct Context {
 impl Context {
     /// A status that this worker writes now.
     pub(super) fn status(&self, state: State, trace: Option<String>) -> Status {
-        Status { state, trace, worker_id: self.identity.worker_id.to_string(), generation: self.identity.generation }
+        Status {
+            state,
+            trace,
+            worker_id: self.identity.worker_id.to_string(),
+            generation: self.identity.generation,
+            version: None,
+        }
     }
 }

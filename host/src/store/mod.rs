@@ -12,6 +12,8 @@
 mod configs;
 mod error;
 mod file;
+#[cfg(test)]
+mod interop;
 mod kafka;
 mod log;
 #[cfg(test)]

@@ -5,8 +5,11 @@
 //! partition is written again under the very bytes under which it was found.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tracing::warn;
@@ -177,7 +180,33 @@ fn decode(record: &LogRecord<'_>) -> Result<Decoded, &'static str> {
 }
 
 fn encode_key(connector: &str, partition: &Value) -> Vec<u8> {
-    Value::Array(vec![Value::String(connector.to_owned()), partition.clone()]).to_string().into_bytes()
+    let mut key = Vec::new();
+    let written = (connector, partition).serialize(&mut Serializer::with_formatter(&mut key, LikeJackson));
+    // Writing JSON to memory cannot fail.
+    written.map(|()| key).unwrap_or_default()
+}
+
+/// Escapes as the JSON library of Kafka Connect does, because Kafka compares keys as bytes.
+struct LikeJackson;
+
+impl Formatter for LikeJackson {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for char in fragment.chars() {
+            let mut units = [0; 2];
+            match char.encode_utf16(&mut units) {
+                [high, low] => write!(writer, "\\u{high:04X}\\u{low:04X}")?,
+                _ => writer.write_all(char.encode_utf8(&mut [0; 4]).as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_char_escape<W: Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        match escape {
+            CharEscape::AsciiControl(byte) => write!(writer, "\\u{byte:04X}"),
+            other => CompactFormatter.write_char_escape(writer, other),
+        }
+    }
 }
 
 /// A partition as given by a caller.
@@ -269,6 +298,17 @@ mod tests {
         assert_eq!(get(&again, "local-file-source", "null").await.as_deref(), Some(expect[1].1));
         assert_eq!(get(&again, "local-file-source", r#"{"never":"seen"}"#).await, None);
         assert_eq!(get(&again, "other", "null").await, None);
+    }
+
+    #[test]
+    fn keys_are_escaped_as_kafka_connect_escapes_them() {
+        let check = |text: &str, expect: &str| {
+            let key = encode_key("c", &serde_json::from_str(text).unwrap());
+            assert_eq!(String::from_utf8(key).unwrap(), format!(r#"["c",{expect}]"#));
+        };
+        check("null", "null");
+        check(r#"{ "f" : "/é/€", "n": -1, "b": true, "x": null }"#, r#"{"f":"/é/€","n":-1,"b":true,"x":null}"#);
+        check(r#"{"f":"😀/\u001f\t\"\\"}"#, r#"{"f":"\uD83D\uDE00/\u001F\t\"\\"}"#);
     }
 
     #[tokio::test]

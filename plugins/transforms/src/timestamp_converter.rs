@@ -26,7 +26,7 @@ pub struct TimestampConverter<S> {
     side: PhantomData<S>,
 }
 
-/// The kinds of timestamps.
+/// The kinds of timestamps, by the names of `target.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,

@@ -206,7 +206,7 @@ async fn a_second_worker_carries_on() {
         )
     };
     let config: RawConfig = serde_json::from_str(r#"{"name":"c","z":null}"#).unwrap();
-    let running = Status { state: State::Running, trace: None, worker_id: "w".into(), generation: 1 };
+    let running = Status { state: State::Running, trace: None, worker_id: "w".into(), generation: 1, version: None };
     let (configs, offsets, statuses) = open().await;
     let (other_configs, other_offsets, _other_statuses) = open().await;
     let mut changes = other_configs.changes();

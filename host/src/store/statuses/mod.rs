@@ -80,6 +80,8 @@ pub struct Status {
     pub worker_id: String,
     /// The group's generation in which the worker says so; 0 without a group.
     pub generation: i32,
+    /// The version of the plugin that runs, where it is known. Kafka Connect writes it since 4.1.
+    pub version: Option<String>,
 }
 
 impl Status {

@@ -6,7 +6,7 @@ use super::*;
 const SOON: Duration = Duration::from_secs(20);
 
 fn status(state: State, worker: &str, generation: i32) -> Status {
-    Status { state, trace: None, worker_id: worker.to_owned(), generation }
+    Status { state, trace: None, worker_id: worker.to_owned(), generation, version: None }
 }
 
 async fn open(log: &Arc<MemoryLog>) -> StatusStore {
@@ -29,8 +29,14 @@ async fn records_have_the_bytes_of_kafka_connect() {
     let texts = stored(&store, &log).await;
     let discovered = store.topics("a-b")[0].discovered_ms;
     let expect = [
-        ("status-connector-a-b", r#"{"state":"RUNNING","trace":null,"worker_id":"10.0.0.1:8083","generation":7}"#.to_owned()),
-        ("status-task-a-b-3", r#"{"state":"FAILED","trace":"no\nluck","worker_id":"10.0.0.1:8083","generation":7}"#.to_owned()),
+        (
+            "status-connector-a-b",
+            r#"{"state":"RUNNING","trace":null,"worker_id":"10.0.0.1:8083","generation":7,"version":null}"#.to_owned(),
+        ),
+        (
+            "status-task-a-b-3",
+            r#"{"state":"FAILED","trace":"no\nluck","worker_id":"10.0.0.1:8083","generation":7,"version":null}"#.to_owned(),
+        ),
         (
             "status-topic-t.x:y:connector-a-b",
             format!(r#"{{"topic":{{"name":"t.x:y","connector":"a-b","task":3,"discoverTimestamp":{discovered}}}}}"#),
@@ -180,9 +186,9 @@ proptest! {
 
     #[test]
     fn statuses_round_trip(
-        name in "\\PC{1,12}", task in 0..=i32::MAX as u32, trace in prop::option::of("(?s).{0,40}"), worker in "\\PC{0,9}", generation: i32,
+        name in "\\PC{1,12}", task in 0..=i32::MAX as u32, trace in prop::option::of("(?s).{0,40}"), worker in "\\PC{0,9}", generation: i32, version in prop::option::of("[0-9.]{0,5}"),
     ) {
-        let status = Status { state: State::Failed, trace, worker_id: worker, generation };
+        let status = Status { state: State::Failed, trace, worker_id: worker, generation, version };
         let key = Key::Task(name.as_str().into(), task);
         let (bytes, value) = records::encode(&key, Some(&Value::Status(status.clone())));
         prop_assert_eq!(decode(&bytes, value.as_deref()), Ok((key, Some(Value::Status(status)))));
