@@ -24,7 +24,7 @@ use crate::kafka::{Admin, ClientKind, ClientSettings};
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::rest;
 use crate::sandbox::{InstanceLimits, Sandbox, SandboxOptions};
-use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OffsetStore, StatusStore, TargetState};
+use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OFFSETS_LOG, OffsetStore, StatusStore, TargetState};
 use crate::task::CommitTiming;
 use crate::tenant::Policy;
 
@@ -241,7 +241,7 @@ impl Stores {
                 }
                 let file = file.clone();
                 let store = tokio::task::spawn_blocking(move || FileStore::open(&file)).await??;
-                ["configs", "offsets", "statuses"].map(|name| store.log(name))
+                ["configs", OFFSETS_LOG, "statuses"].map(|name| store.log(name))
             }
             Mode::Distributed(cluster) => {
                 let store = KafkaStore::new(&config.pairs, &format!("{}-stores", cluster.group_id))?;

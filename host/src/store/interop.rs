@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::memory::MemoryLog;
-use super::{ConfigStore, OffsetStore, State, StatusStore, TargetState};
+use super::{ConfigStore, FileStore, OFFSETS_LOG, OffsetStore, State, StatusStore, TargetState};
 
 fn log(tsv: &str) -> Arc<MemoryLog> {
     MemoryLog::with(tsv.lines().filter_map(|line| {
@@ -54,6 +54,29 @@ async fn offsets_are_carried_on_under_their_keys() {
     store.put("src-1", vec![(partition, Some(r#"{"position":15}"#.to_owned()))]).await.unwrap();
     let texts = log.texts();
     assert_eq!(texts[0].0, texts[1].0);
+}
+
+#[tokio::test]
+async fn the_offsets_file_of_a_standalone_worker_is_taken_over() {
+    let java = include_bytes!("testdata/kafka-connect-4.3.1/standalone.offsets");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("connect.offsets");
+    std::fs::write(&path, java).unwrap();
+    let partition = r#"{"filename":"/data/in.txt"}"#.to_owned();
+    for position in [14, 15] {
+        let store = FileStore::open(&path).unwrap();
+        let offsets = OffsetStore::open(store.log(OFFSETS_LOG)).await.unwrap();
+        let found = offsets.get("standalone-src", std::slice::from_ref(&partition)).await.unwrap();
+        assert_eq!(found[0].as_deref(), Some(format!(r#"{{"position":{position}}}"#).as_str()));
+        offsets.put("standalone-src", vec![(partition.clone(), Some(r#"{"position":15}"#.to_owned()))]).await.unwrap();
+    }
+    assert_eq!(std::fs::read(folder.path().join("connect.offsets.kafka-connect")).unwrap(), java);
+    // A file that Java wrote, but not Kafka Connect.
+    let other = folder.path().join("other");
+    std::fs::write(&other, java.get(..60).unwrap()).unwrap();
+    let error = FileStore::open(&other).err().unwrap().to_string();
+    assert!(error.contains("not an offsets file of Kafka Connect's standalone worker"), "{error}");
+    assert_eq!(std::fs::read(&other).unwrap().len(), 60);
 }
 
 #[tokio::test]

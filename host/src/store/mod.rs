@@ -25,7 +25,7 @@ pub use configs::{
     ConfigChange, ConfigSnapshot, ConfigStore, Connector, RawConfig, RestartRequest, SessionKey, TargetState, Written,
 };
 pub use error::StoreError;
-pub use file::FileStore;
+pub use file::{FileStore, OFFSETS_LOG};
 pub use kafka::{KafkaStore, TopicPurpose, TopicSpec};
 pub use log::{CompactedLog, Entry, LogReader, LogRecord, MAX_ENTRY_BYTES};
 pub use offsets::{MAX_PARTITIONS_PER_CONNECTOR, OffsetStore};

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,12 +68,16 @@ pub(super) fn file_opener(path: &Path) -> Opener {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         let database = builder().create_file(file)?;
         if is_new {
-            // The file's name must survive a power failure, too.
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder).and_then(|folder| folder.sync_all())?;
+            sync_folder_of(&path)?;
         }
         Ok(database)
     })
+}
+
+/// A file's name must survive a power failure, too.
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }
 
 pub(super) fn builder() -> Builder {
@@ -85,6 +90,12 @@ impl Database {
     pub fn open(opener: Opener) -> Result<Database, redb::Error> {
         let file = opener()?;
         Ok(Database { opener, file: Some(file), followers: HashMap::new() })
+    }
+
+    /// Writes entries before anybody reads or writes.
+    pub fn import(&mut self, log: &str, entries: Vec<Entry>) -> Result<(), redb::Error> {
+        let (reply, _) = oneshot::channel();
+        self.write(&mut [Append { log: log.into(), entries, reply, first: 0 }])
     }
 
     /// Serves requests until nobody can send any more.

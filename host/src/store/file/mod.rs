@@ -4,6 +4,8 @@
 //! was. Writers that wait are written together, in one transaction.
 
 mod database;
+mod java;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{CompactedLog, Entry, LogReader, MAX_ENTRY_BYTES, StoreError};
 use database::{Database, Opener, Request};
+
+/// The log that takes over the offsets of a Kafka Connect worker.
+pub const OFFSETS_LOG: &str = "offsets";
 
 /// Requests that may wait for the database; more wait outside.
 const MAX_WAITING: usize = 1024;
@@ -34,7 +39,11 @@ struct Handle {
 
 impl FileStore {
     /// Opens the database file at `path` or creates it, readable for its owner only, since configurations may hold secrets.
+    ///
+    /// If `path` is the offsets file of Kafka Connect's standalone worker, its offsets become [`OFFSETS_LOG`], and the file
+    /// is kept beside it under `.kafka-connect`. Blocks while it reads the disk.
     pub fn open(path: &Path) -> Result<FileStore, StoreError> {
+        takeover::take_over(path).map_err(|reason| StoreError::Open { path: path.display().to_string(), reason })?;
         FileStore::with_opener(path.display().to_string(), database::file_opener(path))
     }
 
