@@ -22,4 +22,4 @@ wasmtime::component::bindgen!({
 });
 
 pub(super) use exports::hawser::connect as guest;
-pub(super) use hawser::connect as host;
+pub(super) use self::hawser::connect as host;
