@@ -1,5 +1,7 @@
 //! The data side of Kafka Connect's contract: property tests of batches and converters, and a comparison with Kafka's own classes.
 
+#![cfg(test)]
+
 mod generate;
 mod kafka;
 mod properties;
