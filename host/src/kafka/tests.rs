@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use futures::FutureExt;
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::Instant;
 
@@ -138,17 +139,28 @@ async fn takes_turns(assignor: &str) {
     });
     let Rebalance::Revoke { partitions: gone, lost } = rebalance(&mut first).await else { panic!("a revocation comes") };
     assert!(!lost);
+    // What was paused once must not be silent for ever, should it come back.
+    first.pause(&gone).expect("paused");
     // Flush and commit belong here, before the answer.
     let done: Vec<_> = gone.iter().map(|partition| TopicOffset { partition: partition.clone(), offset: 10 }).collect();
     first.commit(&done, PATIENCE).await.expect("committed");
     first.unassign(&gone).expect("unassigned");
+    let (left, leaves) = tokio::sync::oneshot::channel();
     let first_keeps = tokio::spawn(async move {
         let mut builder = BatchBuilder::default();
-        loop {
+        let mut leaves = std::pin::pin!(leaves);
+        let mut partitions_seen = std::collections::BTreeSet::new();
+        let mut has_left = false;
+        let deadline = Instant::now() + PATIENCE;
+        // Once the other has left, both partitions are this one's again, and give what is written then.
+        while partitions_seen.len() < 2 {
+            assert!(Instant::now() < deadline, "a partition stays silent: {partitions_seen:?}");
             let soon = Instant::now() + Duration::from_millis(50);
+            has_left = has_left || leaves.as_mut().now_or_never().is_some();
             match first.fill(&mut builder, BatchLimits::default(), soon).await.expect("filled") {
                 Filled::Rebalance(Rebalance::Assign(given)) => first.assign(&given, &[]).expect("assigned"),
                 Filled::Rebalance(Rebalance::Revoke { partitions, .. }) => first.unassign(&partitions).expect("unassigned"),
+                Filled::Records if has_left => partitions_seen.extend(builder.finish().partitions),
                 Filled::Records => drop(builder.finish()),
                 Filled::Idle => {}
             }
@@ -161,7 +173,9 @@ async fn takes_turns(assignor: &str) {
     let soon = Instant::now() + Duration::from_millis(300);
     assert_eq!(second.fill(&mut builder, BatchLimits::default(), soon).await, Ok(Filled::Idle));
     second.close(PATIENCE).await;
-    first_keeps.abort();
+    left.send(()).expect("told");
+    broker.write(&topic, 2, (20..22).map(|value| value.to_string())).await;
+    first_keeps.await.expect("both partitions speak again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
