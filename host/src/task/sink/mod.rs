@@ -114,7 +114,11 @@ impl SinkTask {
                 () = self.run.changed() => continue,
             };
             match filled {
-                Filled::Records => self.deliver().await?,
+                Filled::Records => {
+                    self.deliver().await?;
+                    // While records are waiting nothing above has to: the other tasks of this thread get their turn.
+                    tokio::task::yield_now().await;
+                }
                 Filled::Rebalance(event) => self.rebalanced(event, None).await?,
                 Filled::Idle => self.run.counters.progress(),
             }
