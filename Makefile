@@ -26,9 +26,10 @@ lint: setup ## format and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-bench: worker ## figures, as ratios to a plain Kafka client
-	@scripts/plugins.sh
-	cargo run --release -p hawser-bench
+bench: setup ## figures, as ratios to a plain Kafka client
+	@scripts/plugins.sh plugins/blackhole plugins/datagen plugins/transforms
+	cargo build --release --bin hawser --bin hawser-dev-broker --bin hawser-bench
+	@$(BIN)/hawser-bench
 
 kafka: setup ## a real Kafka on a free port of this machine (stop it with scripts/kafka.sh stop)
 	@scripts/setup.sh test

@@ -23,6 +23,16 @@ against_kafka() {
     HAWSER_TEST_BROKER=kafka KAFKA_BOOTSTRAP=$KAFKA_BOOTSTRAP cargo test --workspace --test e2e
 }
 
+against_connect() {   # the converters beside Kafka Connect's own classes; a source file is run by java, so that must be a JDK
+    local classpath
+    if ! java --list-modules 2>/dev/null | grep -q '^jdk.compiler@' || ! classpath=$(scripts/kafka.sh classpath); then
+        [ -z "${CI:-}" ] || { echo "test: CI must have a JDK and Kafka Connect's jars (see above)" >&2; return 1; }
+        not_run+=("converters against Kafka Connect's classes: no JDK, or no jars (see above)")
+        return
+    fi
+    HAWSER_CONNECT_CLASSPATH=$classpath cargo test -p hawser --test convert -- kafka --nocapture
+}
+
 end() {
     scripts/kafka.sh stop --dir "$work/kafka"
     rm -rf "$work"
@@ -37,6 +47,7 @@ step "lints" cargo clippy --workspace --all-targets -- -D warnings
 step "plugins" scripts/plugins.sh plugins/*/ tests/fixtures/hostile
 step "build" cargo build --workspace --all-targets
 step "unit tests" cargo test --workspace --exclude hawser-e2e
+step "converters against Kafka Connect's classes" against_connect
 step "end-to-end tests against Apache Kafka" against_kafka
 step "end-to-end tests against the development broker" env HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e
 

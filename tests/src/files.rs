@@ -14,8 +14,11 @@ pub fn checkout() -> PathBuf {
 
 /// The folder of this build's binaries: `target/debug` or `target/release`.
 fn profile_dir() -> PathBuf {
-    let exe = std::env::current_exe().expect("the test's own path");
-    exe.ancestors().nth(2).expect("a test executable is in target/PROFILE/deps").to_path_buf()
+    let exe = std::env::current_exe().expect("the program's own path");
+    let folder = exe.parent().expect("a program is in a folder");
+    // A test is in target/PROFILE/deps, a program in target/PROFILE.
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    profile.expect("deps is in target/PROFILE").to_path_buf()
 }
 
 /// The program `name` of this build, or the one that the environment variable `variable` names.

@@ -52,11 +52,14 @@ impl Kafka {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
-            Ok(bootstrap) if Broker::chosen() == Broker::Real && !bootstrap.is_empty() => {
-                Self { bootstrap, started: Started::Elsewhere, _at_exit: None }
-            }
+            Ok(bootstrap) if Broker::chosen() == Broker::Real && !bootstrap.is_empty() => Self::at(&bootstrap),
             _ => Self::own(),
         })
+    }
+
+    /// A broker that someone else has started.
+    pub fn at(bootstrap: &str) -> Self {
+        Self { bootstrap: bootstrap.to_owned(), started: Started::Elsewhere, _at_exit: None }
     }
 
     /// A broker for this test alone, which may stop, kill and start it. Ends when dropped.
@@ -91,7 +94,7 @@ impl Kafka {
     #[track_caller]
     pub fn start(&mut self) {
         self.bootstrap = match &mut self.started {
-            Started::Elsewhere => panic!("the broker at KAFKA_BOOTSTRAP is not ours to start"),
+            Started::Elsewhere => panic!("the broker is someone else's, not ours to start"),
             Started::ByScript { dir } => run_script("start", dir, &[]),
             Started::Dev { dir, port, child } => {
                 let (started, bootstrap) = start_dev(dir, *port);
@@ -116,7 +119,7 @@ impl Kafka {
     #[track_caller]
     fn end(&mut self, kill: bool) {
         match &mut self.started {
-            Started::Elsewhere => panic!("the broker at KAFKA_BOOTSTRAP is not ours to stop"),
+            Started::Elsewhere => panic!("the broker is someone else's, not ours to stop"),
             Started::ByScript { dir } => {
                 run_script("stop", dir, if kill { &["--kill"] } else { &[] });
             }

@@ -306,6 +306,39 @@ fn failed_records_leave_the_others_in_order() {
     );
 }
 
+/// A task runs on threads with stacks of 2 MiB.
+#[test]
+fn deep_nesting_fits_the_stack() {
+    fn nested(depth: usize, open: &str, core: &str, close: &str) -> Vec<u8> {
+        format!("{}{core}{}", open.repeat(depth), close.repeat(depth)).into_bytes()
+    }
+    let run = || {
+        let mut plain = Values::new("Json", &[("schemas.enable", "false"), ("validate", "always")]);
+        let mut envelopes = Values::new("Json", &[]);
+        let mut string = Values::new("String", &[]);
+        let mut header =
+            Converters::from_config(&config(&[("key.converter", "Json"), ("value.converter", "Json")]), &[], &Arc::default())
+                .unwrap();
+        for depth in [62, 63, 64, 65, 254, 256, 257, 1000, 1001, 100_000] {
+            let value = nested(depth, "[", "1", "]");
+            assert_eq!(Values::outcome(plain.converters.decode(one(0, Some(&value)))).is_ok(), depth <= 1000);
+            // Leading zeros have it read and written anew.
+            let list = nested(depth, "[", "01", "]");
+            assert_eq!(Values::outcome(plain.converters.decode(one(0, Some(&list)))).is_ok(), depth <= 256);
+            assert_eq!(Values::outcome(string.converters.encode(one(2, Some(&list)))).is_ok(), depth <= 256);
+            let schema = nested(depth, "{\"type\":\"array\",\"items\":", "{\"type\":\"int8\"}", "}");
+            let envelope = [b"{\"schema\":", &schema[..], b",\"payload\":", &list, b"}"].concat();
+            assert_eq!(Values::outcome(envelopes.converters.decode(one(0, Some(&envelope)))).is_ok(), depth < 64);
+            let mut builder = BatchBuilder::default();
+            builder.push(Record { topic: "t", ..Record::default() }, [HeaderRef { name: "h", value: Some(&value), schema: 0 }]);
+            let decoded = header.decode(builder.finish()).batch;
+            let schema = decoded.records().next().unwrap().headers().next().unwrap().schema;
+            assert_eq!(schema > 1, depth < 64, "{depth}");
+        }
+    };
+    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+}
+
 #[test]
 fn classes_go_by_three_names() {
     for class in classes::CLASSES {

@@ -46,6 +46,8 @@ pub struct GroupOffset {
 
 /// Administers topics and groups. It holds settings only: each call opens a client and closes it again, because the calls are
 /// rare and an open client costs threads.
+///
+/// With OAUTHBEARER these calls end in a time-out: rdkafka's admin client serves no token refreshes. Consumers and producers do.
 #[derive(Debug, Clone)]
 pub struct Admin {
     settings: ClientSettings,

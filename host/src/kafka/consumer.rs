@@ -248,12 +248,16 @@ impl SinkConsumer {
         assigned.map_err(|error| ClientError::new("take the assigned partitions", error))
     }
 
-    /// Gives up partitions after [`Rebalance::Revoke`].
+    /// Gives up partitions after [`Rebalance::Revoke`]. They are paused no longer when they come back.
     ///
     /// # Errors
     /// [`ClientError`] when the group has moved on meanwhile; another rebalance follows.
     pub fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
         self.unanswered = None;
+        // In librdkafka a pause outlives the assignment: a partition that comes back would stay silent.
+        if let Err(error) = self.resume(partitions) {
+            tracing::debug!("before partitions are given up: {error}");
+        }
         let unassigned = match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
                 self.consumer.incremental_unassign(&partition_list(partitions.iter().map(|partition| (partition, None))))

@@ -29,7 +29,7 @@ const JAVA_KEYS: &[(&str, Rule)] = &[
     ("key.serializer", Rule::Ignore),
     ("leave.group.on.close", Rule::Ignore),
     ("max.block.ms", Rule::Ignore),
-    ("max.poll.records", Rule::Ignore),
+    ("max.poll.records", Rule::Joint),
     ("max.request.size", Rule::Rename("message.max.bytes")),
     ("metadata.max.idle.ms", Rule::Ignore),
     ("metric.reporters", Rule::Ignore),

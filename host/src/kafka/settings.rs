@@ -76,6 +76,17 @@ pub enum SettingsError {
     NoBootstrapServers,
 }
 
+impl SettingsError {
+    /// The key that cannot be used.
+    pub fn key(&self) -> &str {
+        match self {
+            SettingsError::Unknown(key) | SettingsError::Forbidden(key) => key,
+            SettingsError::Unsupported { key, .. } | SettingsError::Invalid { key, .. } => key,
+            SettingsError::NoBootstrapServers => "bootstrap.servers",
+        }
+    }
+}
+
 /// Settings of one Kafka client in librdkafka's names, ready to use.
 ///
 /// Made of built-in defaults, the worker's keys and the connector's overrides, later ones winning, in the layers of Kafka
@@ -85,6 +96,7 @@ pub struct ClientSettings {
     kind: ClientKind,
     native: BTreeMap<String, String>,
     login: Login,
+    max_poll_records: Option<usize>,
 }
 
 impl ClientSettings {
@@ -156,17 +168,22 @@ impl ClientSettings {
         layers.finish()
     }
 
-    /// Checks a connector's overrides for one kind of client, key by key: the full key and what is wrong with it.
+    /// Checks a connector's overrides for one kind of client: the full key of each that cannot be used, and why.
     pub fn check_overrides(kind: ClientKind, config: &[(String, String)]) -> Vec<(String, SettingsError)> {
         let prefix = kind.override_prefix();
+        let mut layers = Layers::new(kind, String::new());
         let mut found = Vec::new();
         for (name, value) in config {
-            let Some(key) = name.strip_prefix(prefix) else { continue };
-            let mut layers = Layers::new(kind, String::new());
-            let checked = layers.set(key, value).and_then(|()| layers.translate()).and_then(|settings| settings.check());
-            if let Err(error) = checked {
+            if let Some(key) = name.strip_prefix(prefix)
+                && let Err(error) = layers.set(key, value)
+            {
                 found.push((name.clone(), error));
             }
+        }
+        // Keys are checked together, because some have a meaning only beside others; each wrong one is taken out for the next round.
+        while let Err(error) = layers.translate().and_then(|settings| settings.check()) {
+            let Some(key) = layers.take_out(error.key()) else { break };
+            found.push((format!("{prefix}{key}"), error));
         }
         found
     }
@@ -179,6 +196,11 @@ impl ClientSettings {
     /// The consumer group, on settings of a consumer.
     pub fn group_id(&self) -> Option<&str> {
         self.get("group.id")
+    }
+
+    /// How many records a consumer hands over at once at most, if `max.poll.records` says so.
+    pub fn max_poll_records(&self) -> Option<usize> {
+        self.max_poll_records
     }
 
     /// The same with one key, in librdkafka's names, set to another value.
@@ -318,6 +340,14 @@ impl Layers {
         Ok(())
     }
 
+    /// Removes the key that a message is about, which may name it as librdkafka does; answers it as it was given.
+    fn take_out(&mut self, named: &str) -> Option<String> {
+        let is_meant = |key: &&String| *key == named || matches!(names::rule(key), Some(Rule::Rename(name)) if name == named);
+        let key = self.given.keys().find(is_meant)?.clone();
+        self.given.remove(&key);
+        Some(key)
+    }
+
     /// Takes the keys under a prefix; those under `except`, which a longer prefix claims, are not meant.
     fn prefixed(&mut self, layer: &[(String, String)], prefix: &str, except: &str) -> Result<(), SettingsError> {
         for (name, value) in layer {
@@ -366,11 +396,19 @@ impl Layers {
         self.tls(&mut native)?;
         let login = Login::from_given(&self.given, &mut native).map_err(invalid_login)?;
         self.kind_specific(&mut native)?;
-        Ok(ClientSettings { kind: self.kind, native, login })
+        let max_poll_records = self.max_poll_records()?;
+        Ok(ClientSettings { kind: self.kind, native, login, max_poll_records })
     }
 
     fn given(&self, key: &str) -> Option<&str> {
         self.given.get(key).map(String::as_str)
+    }
+
+    fn max_poll_records(&self) -> Result<Option<usize>, SettingsError> {
+        let key = "max.poll.records";
+        let invalid = || SettingsError::Invalid { key: key.to_owned(), reason: "it must be a number of at least 1".to_owned() };
+        let parse = |count: &str| count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(invalid);
+        self.given(key).map(parse).transpose()
     }
 
     /// The Java client's stores in PEM and PKCS#12; a JKS file is unreadable outside a JVM.

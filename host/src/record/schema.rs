@@ -21,12 +21,18 @@ pub const MAX_SCHEMAS: usize = 10_000;
 /// Bytes of one schema's JSON at most.
 pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
 
+/// Bytes of all schemas of one table at most.
+pub const MAX_TABLE_BYTES: usize = 32 << 20;
+
 /// Why a schema was not taken into a table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// The table holds [`MAX_SCHEMAS`] already.
     #[error("a task may use {MAX_SCHEMAS} schemas at most; use one schema for records of one kind")]
     TooMany,
+    /// The schemas together would be over [`MAX_TABLE_BYTES`].
+    #[error("the schemas of a task may hold {MAX_TABLE_BYTES} bytes at most; use one schema for records of one kind")]
+    Full,
     /// The schema's JSON is over [`MAX_SCHEMA_BYTES`].
     #[error("a schema of {0} bytes is over the limit of {MAX_SCHEMA_BYTES} bytes")]
     TooLarge(usize),
@@ -36,6 +42,7 @@ pub enum SchemaError {
 struct Entries {
     by_id: Vec<Arc<str>>,
     by_text: HashMap<Arc<str>, SchemaId>,
+    bytes: usize,
 }
 
 /// The schemas of one task, shared by its converters and its plugin instances. Ids hold for as long as the table lives;
@@ -71,6 +78,10 @@ impl SchemaTable {
         if entries.by_id.len() >= MAX_SCHEMAS {
             return Err(SchemaError::TooMany);
         }
+        if entries.bytes + schema.len() > MAX_TABLE_BYTES {
+            return Err(SchemaError::Full);
+        }
+        entries.bytes += schema.len();
         let id = FIRST_SCHEMA_ID + entries.by_id.len() as SchemaId;
         let text: Arc<str> = schema.into();
         entries.by_id.push(text.clone());
@@ -106,5 +117,9 @@ mod tests {
         assert_eq!(table.put("0"), Ok(FIRST_SCHEMA_ID));
         let large = "x".repeat(MAX_SCHEMA_BYTES + 1);
         assert_eq!(table.put(&large), Err(SchemaError::TooLarge(large.len())));
+
+        let table = SchemaTable::default();
+        let refused = (0..100).find_map(|i| table.put(&format!("{i:0>MAX_SCHEMA_BYTES$}")).err());
+        assert_eq!(refused, Some(SchemaError::Full));
     }
 }

@@ -21,5 +21,5 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
+pub(super) use self::hawser::connect as host;
 pub(super) use exports::hawser::connect as guest;
-pub(super) use hawser::connect as host;

@@ -1,7 +1,7 @@
 //! Compares the converters with Kafka's own classes, run by `tests/jvm/ConverterOracle.java`.
 //!
-//! Set `HAWSER_CONNECT_CLASSPATH` to the jars of connect-runtime and connect-json to have it run; `HAWSER_CONNECT_CASES` says how many
-//! records each generator makes.
+//! Set `HAWSER_CONNECT_CLASSPATH` to what `scripts/kafka.sh classpath` prints to have it run (`make test` does); `HAWSER_CONNECT_CASES`
+//! says how many records each generator makes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -91,7 +91,7 @@ fn ask(classpath: &str, cases: &[Case]) -> Vec<String> {
     let text: String = cases.iter().map(|case| case.question.clone() + "\n").collect();
     std::fs::write(&questions, text).unwrap();
     let output = Command::new("java")
-        .args(["-Duser.timezone=UTC", "-cp", classpath])
+        .args(["-Duser.timezone=UTC", "-Dlog4j2.level=OFF", "-cp", classpath])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/jvm/ConverterOracle.java"))
         .stdin(File::open(&questions).unwrap())
         .stderr(Stdio::inherit())

@@ -165,3 +165,8 @@ pub mod prelude {
     pub use crate::transform::{JsonKind, Predicate, Record, RecordError, Side, Transform, Verdict};
     pub use crate::{debug, error, info, trace, warn};
 }
+
+/// The example of the project's README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -115,10 +115,14 @@ impl Follower {
         let Some(file) = &mut self.file else { return Ok(false) };
         let read = self.lines.fill(READ_BYTES, |room| file.read(room))?;
         self.read += read as u64;
-        if read > 0 {
-            self.moved = None;
+        if read == 0 {
+            // On WASI a file's stream is closed once it has met the end of the file, and answers nothing more; a seek opens
+            // another one.
+            file.seek(SeekFrom::Start(self.read))?;
+            return Ok(false);
         }
-        Ok(read > 0)
+        self.moved = None;
+        Ok(true)
     }
 
     /// At the end of the file: whether it goes on elsewhere.

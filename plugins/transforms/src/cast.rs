@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hawser_plugin::prelude::*;
-use hawser_plugin::schema::{self, Kind};
+use hawser_plugin::schema;
 use hawser_plugin::transform::{Json, write_json_text};
 use serde_json::Value;
 
 use crate::cast_value::{Target, cast};
-use crate::shape::{Shape, copy_basics, defaults, fill_in, shape};
+use crate::shape::{Shape, copy_basics, defaults, fill_in, no_fields, schema_of, shape};
 use crate::side::{KeyOrValue, REPLACE_NULL, ReplaceNullKey, two_sided};
 
 const PURPOSE: &str = "cast types";
@@ -48,8 +48,12 @@ impl Spec {
         for entry in entries {
             match entry.split(':').collect::<Vec<_>>().as_slice() {
                 [target] => whole = Some(Target::new(target)?),
-                [field, target] => fields.push(((*field).to_owned(), Target::new(target)?)),
-                _ => return Err(format!("Invalid rename mapping: {entry}")),
+                [field, target] => fields.push((field.trim().to_owned(), Target::new(target)?)),
+                // Kafka Connect's own words.
+                _ => {
+                    let all = entries.join(", ");
+                    return Err(format!("Invalid value [{all}] for configuration renames: Invalid rename mapping: {entry}"));
+                }
             }
         }
         match whole {
@@ -76,8 +80,7 @@ impl<S: KeyOrValue> Class for Cast<S> {
 
     fn validate(config: &Config) -> Vec<Problem> {
         let entries: Vec<String> = config.get("spec").unwrap_or_default();
-        let problem = |reason: String| Problem::invalid("spec", &format!("[{}]", entries.join(", ")), &reason);
-        Spec::new(&entries).err().map(problem).into_iter().collect()
+        Spec::new(&entries).err().map(|message| Problem::new("spec", message)).into_iter().collect()
     }
 }
 
@@ -131,6 +134,10 @@ impl<S: KeyOrValue> Cast<S> {
     }
 
     fn cast_fields(&mut self, record: &mut Record) -> Result<(), RecordError> {
+        let id = record.schema(S::SIDE);
+        if id != SchemaId::JSON && !schema_of(id)?.is_struct() {
+            return Err(no_fields());
+        }
         let changed = match shape(record, S::SIDE, PURPOSE)? {
             Shape::Null | Shape::NullWithSchema => return Ok(()),
             Shape::Map => None,
@@ -160,12 +167,7 @@ impl<S: KeyOrValue> Cast<S> {
     fn changed(&mut self, id: SchemaId) -> Result<Rc<Changed>, RecordError> {
         let Self { spec, replace_null, schemas, .. } = self;
         schemas.get_or_insert_with(id, || {
-            // What Kafka Connect's StringConverter and ByteArrayConverter give to what they read.
-            let schema = match id {
-                SchemaId::TEXT => Rc::new(Schema::new(Kind::String).optional()),
-                SchemaId::BYTES => Rc::new(Schema::new(Kind::Bytes).optional()),
-                id => schema::get(id)?,
-            };
+            let schema = schema_of(id)?;
             let (changed, before) = match spec {
                 Spec::Whole(target) => {
                     let default = cast_default(&schema, *target)?;

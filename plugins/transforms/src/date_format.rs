@@ -109,7 +109,11 @@ fn push_text(parts: &mut Vec<Part>, character: char) {
 }
 
 fn is_number(letter: char, count: usize) -> bool {
-    !matches!(letter, 'E' | 'a' | 'z' | 'Z' | 'X') && !(letter == 'M' && count > 2)
+    match letter {
+        'E' | 'a' | 'z' | 'Z' | 'X' => false,
+        'M' => count <= 2,
+        _ => true,
+    }
 }
 
 impl Civil {

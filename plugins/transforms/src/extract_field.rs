@@ -1,15 +1,16 @@
 //! ExtractField: puts a field in the place of the whole key or value.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use hawser_plugin::prelude::*;
 use hawser_plugin::schema;
+use hawser_plugin::transform::Json;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
 
 use crate::path::FieldPath;
-use crate::shape::{Shape, shape};
+use crate::shape::{Shape, class_without_schema, schema_of, shape};
 use crate::side::{KeyOrValue, REPLACE_NULL, ReplaceNullKey, two_sided};
 
 const PURPOSE: &str = "field extraction";
@@ -100,7 +101,17 @@ impl<S: KeyOrValue> ExtractField<S> {
         let object = record.object(S::SIDE)?;
         let Some(mut json) = object.get(first).map(|value| value.as_bytes()) else { return Ok(false) };
         for step in rest {
-            let Some(members) = serde_json::from_slice::<Option<HashMap<String, &RawValue>>>(json)? else { return Ok(false) };
+            let value = Json::new(json);
+            if value.is_null() {
+                return Ok(false);
+            }
+            if value.kind() != JsonKind::Object {
+                let found = class_without_schema(value);
+                let purpose = "nested field access";
+                let message = format!("Only Map objects supported in absence of schema for [{purpose}], found: {found}");
+                return Err(RecordError::data(message));
+            }
+            let members: HashMap<String, &RawValue> = value.parse()?;
             match members.get(step) {
                 Some(member) => json = member.get().as_bytes(),
                 None => return Ok(false),
@@ -114,7 +125,10 @@ impl<S: KeyOrValue> ExtractField<S> {
         let Self { path, schemas, .. } = self;
         schemas.get_or_insert_with(id, || {
             let unknown = || RecordError::data(format!("Unknown field: {}", path.text()));
-            let whole = if id.has_schema() { schema::get(id)? } else { return Err(unknown()) };
+            let whole = schema_of(id)?;
+            if !whole.is_struct() {
+                return Err(RecordError::data("Cannot look up fields on non-struct type"));
+            }
             let mut schema: &Schema = &whole;
             for step in path.steps() {
                 schema = &schema.fields().iter().find(|field| field.name == *step).ok_or_else(unknown)?.schema;

@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hawser_plugin::prelude::*;
-use hawser_plugin::schema::{self, Kind};
+use hawser_plugin::schema;
 use hawser_plugin::transform::write_json_text;
 
+use crate::shape::{schema_of, type_name};
 use crate::side::{KeyOrValue, two_sided};
 
 /// Wraps the key or the value into a field.
@@ -78,13 +79,8 @@ impl<S> HoistField<S> {
     fn hoisted(&mut self, id: SchemaId) -> Result<Rc<Hoisted>, RecordError> {
         let Self { field, schemas, .. } = self;
         schemas.get_or_insert_with(id, || {
-            // What Kafka Connect's StringConverter and ByteArrayConverter give to what they read.
-            let inner = match id {
-                SchemaId::TEXT => Rc::new(Schema::new(Kind::String).optional()),
-                SchemaId::BYTES => Rc::new(Schema::new(Kind::Bytes).optional()),
-                id => schema::get(id)?,
-            };
-            let (optional, kind) = (inner.optional, crate::shape::type_name(&inner));
+            let inner = schema_of(id)?;
+            let (optional, kind) = (inner.optional, type_name(&inner));
             let schema = schema::put(&Schema::structure().field(field, Schema::clone(&inner)))?;
             Ok(Hoisted { schema, optional, kind })
         })

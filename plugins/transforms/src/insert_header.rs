@@ -2,6 +2,7 @@
 
 use hawser_plugin::prelude::*;
 use hawser_plugin::schema::{self, Kind};
+use hawser_plugin::transform::write_json_text;
 
 use crate::side::one_sided;
 
@@ -14,25 +15,23 @@ pub struct InsertHeader {
     schema: Option<SchemaId>,
 }
 
-/// A value as JSON text, and its kind; none is a text.
-#[derive(Debug, PartialEq)]
+/// A value as JSON text, and its kind.
+#[derive(Debug)]
 struct Literal {
-    text: String,
-    kind: Option<Kind>,
+    json: String,
+    kind: Kind,
 }
 
 impl Literal {
     /// As Kafka Connect's SimpleHeaderConverter reads it: a boolean, or a number of the narrowest type that holds it.
     /// Anything else is text here, be it a list, a map or a date; that same text is what SimpleHeaderConverter writes.
     fn new(text: &str) -> Self {
-        let of = |text: String, kind| Self { text, kind: Some(kind) };
-        let trimmed = text.trim();
-        if matches!(trimmed, "true" | "false") {
-            return of(trimmed.to_owned(), Kind::Boolean);
+        if matches!(text, "true" | "false") {
+            return Self { json: text.to_owned(), kind: Kind::Boolean };
         }
-        let unsigned = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
-        let digits = !unsigned.is_empty() && unsigned.bytes().all(|byte| byte.is_ascii_digit());
-        match trimmed.parse::<i64>().ok().filter(|_| digits) {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse::<i64>().ok().filter(|_| is_number) {
             Some(number) => {
                 let kind = match number {
                     -0x80..=0x7f => Kind::Int8,
@@ -40,9 +39,13 @@ impl Literal {
                     -0x8000_0000..=0x7fff_ffff => Kind::Int32,
                     _ => Kind::Int64,
                 };
-                of(number.to_string(), kind)
+                Self { json: number.to_string(), kind }
             }
-            None => Self { text: text.to_owned(), kind: None },
+            None => {
+                let mut json = Vec::new();
+                write_json_text(&mut json, text);
+                Self { json: String::from_utf8(json).unwrap_or_default(), kind: Kind::String }
+            }
         }
     }
 }
@@ -67,17 +70,11 @@ impl Transform for InsertHeader {
     }
 
     fn apply(&mut self, record: &mut Record) -> Result<Verdict, RecordError> {
-        let value = match &self.literal.kind {
-            None => Payload::text(&self.literal.text),
-            Some(kind) => {
-                let schema = match self.schema {
-                    Some(schema) => schema,
-                    None => *self.schema.insert(schema::put(&Schema::new(kind.clone()))?),
-                };
-                Payload::with_schema(&self.literal.text, schema)
-            }
+        let schema = match self.schema {
+            Some(schema) => schema,
+            None => *self.schema.insert(schema::put(&Schema::new(self.literal.kind.clone()))?),
         };
-        record.add_header(&self.header, value);
+        record.add_header(&self.header, Payload::with_schema(&self.literal.json, schema));
         Ok(Verdict::Keep)
     }
 }

@@ -151,7 +151,7 @@ fn no_replacement(class: &str) -> RecordError {
 }
 
 fn no_number(replacement: &str) -> RecordError {
-    RecordError::data(format!("Unable to convert {replacement} (class java.lang.String) to number"))
+    RecordError::data(format!("Unable to convert {replacement} (class java.lang.String) to a number"))
 }
 
 fn text(replacement: &str) -> Cow<'static, str> {
@@ -166,7 +166,12 @@ fn integer(replacement: &str, minimum: i64, maximum: i64) -> Result<Cow<'static,
         Some((whole, fraction)) if fraction.bytes().all(|byte| byte.is_ascii_digit()) => whole,
         _ => replacement,
     };
-    let number = whole.parse::<i64>().ok().filter(|number| (minimum..=maximum).contains(number));
+    // Exponents are left to the floats: who writes them does not want all of 19 digits.
+    let number = whole.parse().ok().or_else(|| {
+        let float = replacement.parse::<f64>().ok().filter(|float| float.abs() < i64::MAX as f64)?;
+        Some(float as i64)
+    });
+    let number = number.filter(|number| (minimum..=maximum).contains(number));
     number.map(|number| Cow::Owned(number.to_string())).ok_or_else(|| no_number(replacement))
 }
 
@@ -180,12 +185,14 @@ fn double(replacement: &str) -> Result<Cow<'static, str>, RecordError> {
 fn decimal(replacement: &str, schema: &Schema) -> Result<Cow<'static, str>, RecordError> {
     let scale = schema.parameters.as_ref().and_then(|all| all.iter().find(|(name, _)| name == "scale"));
     let scale: usize = scale.and_then(|(_, scale)| scale.parse().ok()).unwrap_or(0);
+    // Kafka Connect's words for a BigDecimal differ.
+    let no_decimal = || RecordError::data(format!("Unable to convert {replacement} (class java.lang.String) to number"));
     let (whole, fraction) = replacement.split_once('.').unwrap_or((replacement, ""));
     if scale > MAX_DIGITS || fraction.len() > scale || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(no_number(replacement));
+        return Err(no_decimal());
     }
     let unscaled = format!("{whole}{fraction}{}", "0".repeat(scale - fraction.len()));
-    let unscaled = unscaled.parse::<i128>().map_err(|_| no_number(replacement))?;
+    let unscaled = unscaled.parse::<i128>().map_err(|_| no_decimal())?;
     let bytes = java::big_integer_bytes(unscaled);
     Ok(Cow::Owned(format!("\"{}\"", BASE64_STANDARD.encode(bytes))))
 }

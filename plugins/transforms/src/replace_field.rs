@@ -38,7 +38,7 @@ fn check_renames(text: &str) -> Result<(), String> {
 
 fn parse_rename(mapping: &str) -> Option<(String, String)> {
     let (old, new) = mapping.split_once(':')?;
-    (!old.is_empty() && !new.is_empty() && !new.contains(':')).then(|| (old.to_owned(), new.to_owned()))
+    (!new.is_empty() && !new.contains(':')).then(|| (old.to_owned(), new.to_owned()))
 }
 
 impl<S: KeyOrValue> Class for ReplaceField<S> {

@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use hawser_plugin::prelude::*;
-use hawser_plugin::schema::{self, Kind};
+use hawser_plugin::schema;
 
+use crate::shape::{no_fields, schema_of};
 use crate::side::{KeyOrValue, ReplaceNullKey, two_sided};
 
 /// Gives the schema another name or version.
@@ -12,8 +13,7 @@ use crate::side::{KeyOrValue, ReplaceNullKey, two_sided};
 pub struct SetSchemaMetadata<S> {
     name: Option<String>,
     version: Option<i32>,
-    /// What becomes of a schema, and whether it is that of a struct.
-    schemas: SchemaCache<(SchemaId, bool)>,
+    schemas: SchemaCache<SchemaId>,
     side: PhantomData<S>,
 }
 
@@ -59,22 +59,16 @@ impl<S: KeyOrValue> Transform for SetSchemaMetadata<S> {
             return Err(RecordError::data("Schema required for [updating schema metadata]"));
         }
         let Self { name, version, schemas, .. } = self;
-        let changed = schemas.get_or_insert_with(id, || {
-            let schema = match id {
-                SchemaId::TEXT => Schema::new(Kind::String).optional(),
-                SchemaId::BYTES => Schema::new(Kind::Bytes).optional(),
-                id => Schema::clone(&*schema::get(id)?),
-            };
-            let (name, is_struct) = (name.clone().or_else(|| schema.name.clone()), schema.is_struct());
-            let changed = schema::put(&Schema { name, version: version.or(schema.version), ..schema })?;
-            Ok::<_, RecordError>((changed, is_struct))
+        let changed = schemas.get_or_insert_with(id, || -> Result<SchemaId, RecordError> {
+            let schema = Schema::clone(&*schema_of(id)?);
+            // As in Kafka Connect, where the new value is built field by field.
+            if !schema.is_struct() {
+                return Err(no_fields());
+            }
+            let name = name.clone().or(schema.name);
+            Ok(schema::put(&Schema { name, version: version.or(schema.version), ..schema })?)
         })?;
-        let (changed, is_struct) = *changed;
-        // As in Kafka Connect, where the new value is built field by field.
-        if !is_null && !is_struct {
-            return Err(RecordError::data("Cannot list fields on non-struct type"));
-        }
-        record.set_schema(S::SIDE, changed);
+        record.set_schema(S::SIDE, *changed);
         Ok(Verdict::Keep)
     }
 }

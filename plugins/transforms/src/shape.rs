@@ -56,6 +56,24 @@ pub fn shape(record: &Record, side: Side, purpose: &str) -> Result<Shape, Record
     if schema.is_struct() { Ok(Shape::Struct(id, schema)) } else { Err(only_structs(class_of(&schema))) }
 }
 
+/// The schema that Kafka Connect has for a payload: for text and bytes, the one that StringConverter and ByteArrayConverter
+/// give to what they read.
+///
+/// # Errors
+/// If the host knows no such schema.
+pub fn schema_of(id: SchemaId) -> Result<Rc<Schema>> {
+    match id {
+        SchemaId::TEXT => Ok(Rc::new(Schema::new(Kind::String).optional())),
+        SchemaId::BYTES => Ok(Rc::new(Schema::new(Kind::Bytes).optional())),
+        id => schema::get(id),
+    }
+}
+
+/// Kafka Connect's error for the fields of a schema that has none.
+pub fn no_fields() -> RecordError {
+    RecordError::data("Cannot list fields on non-struct type")
+}
+
 /// The error for a null, which a transform that needs a value cannot take.
 pub fn refuse_null(shape: &Shape, purpose: &str) -> RecordError {
     RecordError::data(match shape {

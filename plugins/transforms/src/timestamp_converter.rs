@@ -8,7 +8,7 @@ use hawser_plugin::schema::{self, Kind, logical};
 use hawser_plugin::transform::{Json, write_json_text};
 
 use crate::date_format::{DAY, DateFormat};
-use crate::shape::{Shape, class_without_schema, copy_basics, defaults, fill_in, shape};
+use crate::shape::{Shape, class_without_schema, copy_basics, defaults, fill_in, no_fields, schema_of, shape, type_name};
 use crate::side::{KeyOrValue, REPLACE_NULL, ReplaceNullKey, two_sided};
 
 const PURPOSE: &str = "converting timestamp formats";
@@ -18,7 +18,7 @@ const PURPOSE: &str = "converting timestamp formats";
 pub struct TimestampConverter<S> {
     /// Empty: the whole key or value.
     field: String,
-    target: Timestamp,
+    target: Form,
     format: Option<(String, DateFormat)>,
     unix: Precision,
     replace_null: bool,
@@ -26,9 +26,9 @@ pub struct TimestampConverter<S> {
     side: PhantomData<S>,
 }
 
-/// The kinds of timestamps.
+/// The kinds of timestamps, by the names of `target.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Timestamp {
+enum Form {
     Text,
     Unix,
     Date,
@@ -50,7 +50,7 @@ enum Precision {
 struct Changed {
     schema: SchemaId,
     /// The kind of the field, or of the whole; none if there is no such field.
-    source: Option<Timestamp>,
+    source: Option<Form>,
     defaults: Vec<(String, String)>,
 }
 
@@ -74,7 +74,7 @@ impl Precision {
     }
 }
 
-impl Timestamp {
+impl Form {
     fn of(schema: &Schema) -> Result<Self, RecordError> {
         match (schema.name.as_deref(), &schema.kind) {
             (Some(logical::TIMESTAMP), _) => Ok(Self::Timestamp),
@@ -83,8 +83,11 @@ impl Timestamp {
             (_, Kind::String) => Ok(Self::Text),
             (_, Kind::Int64) => Ok(Self::Unix),
             _ => {
-                let kind = crate::shape::type_name(schema);
-                Err(RecordError::data(format!("Schema Schema{{{kind}}} does not correspond to a known timestamp type format")))
+                let name = schema.name.as_ref().map_or(String::new(), |name| format!("{name}:"));
+                let kind = type_name(schema);
+                Err(RecordError::data(format!(
+                    "Schema Schema{{{name}{kind}}} does not correspond to a known timestamp type format"
+                )))
             }
         }
     }
@@ -146,11 +149,11 @@ impl<S: KeyOrValue> Transform for TimestampConverter<S> {
         Ok(Self {
             field: config.get("field")?,
             target: match config.get("target.type")? {
-                "unix" => Timestamp::Unix,
-                "Date" => Timestamp::Date,
-                "Time" => Timestamp::Time,
-                "Timestamp" => Timestamp::Timestamp,
-                _ => Timestamp::Text,
+                "unix" => Form::Unix,
+                "Date" => Form::Date,
+                "Time" => Form::Time,
+                "Timestamp" => Form::Timestamp,
+                _ => Form::Text,
             },
             format: (!pattern.is_empty()).then_some((pattern, format)),
             unix: match config.get("unix.precision")? {
@@ -178,7 +181,16 @@ impl<S: KeyOrValue> Transform for TimestampConverter<S> {
 impl<S: KeyOrValue> TimestampConverter<S> {
     fn convert_field(&mut self, record: &mut Record) -> Result<(), RecordError> {
         match shape(record, S::SIDE, PURPOSE)? {
-            Shape::Null | Shape::NullWithSchema => Ok(()),
+            Shape::Null => Ok(()),
+            Shape::NullWithSchema => {
+                let id = record.schema(S::SIDE);
+                if !schema_of(id)?.is_struct() {
+                    return Err(no_fields());
+                }
+                let changed = self.changed(id)?;
+                record.set_schema(S::SIDE, changed.schema);
+                Ok(())
+            }
             Shape::Map => {
                 let mut object = record.object(S::SIDE)?;
                 let converted = match object.get(&self.field).filter(|value| !value.is_null()) {
@@ -205,13 +217,10 @@ impl<S: KeyOrValue> TimestampConverter<S> {
 
     fn convert_whole(&mut self, record: &mut Record) -> Result<(), RecordError> {
         let id = record.schema(S::SIDE);
-        let has_schema = id.has_schema() || id == SchemaId::TEXT;
-        if record.is_null(S::SIDE) && !has_schema {
+        let is_null = record.is_null(S::SIDE);
+        let has_schema = id != SchemaId::JSON && !(id == SchemaId::BYTES && is_null);
+        if is_null && !has_schema {
             return Ok(());
-        }
-        if id == SchemaId::BYTES {
-            let message = "Schema Schema{BYTES} does not correspond to a known timestamp type format";
-            return Err(RecordError::data(message));
         }
         let changed = if has_schema { Some(self.changed_whole(id)?) } else { None };
         let payload = record.payload(S::SIDE);
@@ -220,7 +229,7 @@ impl<S: KeyOrValue> TimestampConverter<S> {
             Some(text) if id == SchemaId::TEXT => {
                 let mut quoted = Vec::new();
                 write_json_text(&mut quoted, &String::from_utf8_lossy(text));
-                Some(self.convert(Timestamp::Text, Json::new(&quoted), true)?)
+                Some(self.convert(Form::Text, Json::new(&quoted), true)?)
             }
             Some(json) => {
                 let json = Json::new(json);
@@ -234,13 +243,13 @@ impl<S: KeyOrValue> TimestampConverter<S> {
         Ok(())
     }
 
-    fn convert(&self, source: Timestamp, value: Json<'_>, has_schema: bool) -> Result<String, RecordError> {
+    fn convert(&self, source: Form, value: Json<'_>, has_schema: bool) -> Result<String, RecordError> {
         let number = || value.parse::<i64>().map_err(RecordError::from);
         let millis = match source {
-            Timestamp::Timestamp | Timestamp::Time => number()?,
-            Timestamp::Date => number()?.saturating_mul(DAY),
-            Timestamp::Unix => self.unix.to_millis(number()?),
-            Timestamp::Text => {
+            Form::Timestamp | Form::Time => number()?,
+            Form::Date => number()?.saturating_mul(DAY),
+            Form::Unix => self.unix.to_millis(number()?),
+            Form::Text => {
                 let text: String = value.parse()?;
                 let (pattern, format) =
                     self.format.as_ref().map_or(("", None), |(pattern, format)| (pattern.as_str(), Some(format)));
@@ -251,12 +260,12 @@ impl<S: KeyOrValue> TimestampConverter<S> {
         };
         let day = millis.div_euclid(DAY);
         Ok(match self.target {
-            Timestamp::Timestamp => millis.to_string(),
-            Timestamp::Unix => self.unix.of_millis(millis).to_string(),
-            Timestamp::Time => millis.rem_euclid(DAY).to_string(),
+            Form::Timestamp => millis.to_string(),
+            Form::Unix => self.unix.of_millis(millis).to_string(),
+            Form::Time => millis.rem_euclid(DAY).to_string(),
             // Without a schema a date is a point in time, as in Java.
-            Timestamp::Date => if has_schema { day } else { day * DAY }.to_string(),
-            Timestamp::Text => {
+            Form::Date => if has_schema { day } else { day * DAY }.to_string(),
+            Form::Text => {
                 let text = self.format.as_ref().map(|(_, format)| format.format(millis)).unwrap_or_default();
                 serde_json::to_string(&text)?
             }
@@ -270,7 +279,7 @@ impl<S: KeyOrValue> TimestampConverter<S> {
             let mut source = None;
             let mut fields = schema.fields().to_vec();
             if let Some(field) = fields.iter_mut().find(|field| field.name == *name) {
-                source = Some(Timestamp::of(&field.schema)?);
+                source = Some(Form::of(&field.schema)?);
                 field.schema = Schema { optional: field.schema.optional, ..target.schema() };
             }
             let changed = Schema { optional: schema.optional, ..copy_basics(&schema, fields) };
@@ -282,18 +291,18 @@ impl<S: KeyOrValue> TimestampConverter<S> {
     fn changed_whole(&mut self, id: SchemaId) -> Result<Rc<Changed>, RecordError> {
         let Self { target, schemas, .. } = self;
         schemas.get_or_insert_with(id, || {
-            let schema = if id == SchemaId::TEXT { Rc::new(Schema::new(Kind::String).optional()) } else { schema::get(id)? };
-            let source = Some(Timestamp::of(&schema)?);
+            let schema = schema_of(id)?;
+            let source = Some(Form::of(&schema)?);
             let changed = Schema { optional: schema.optional, ..target.schema() };
             Ok(Changed { schema: schema::put(&changed)?, source, defaults: Vec::new() })
         })
     }
 }
 
-fn kind_without_schema(value: Json<'_>) -> Result<Timestamp, RecordError> {
+fn kind_without_schema(value: Json<'_>) -> Result<Form, RecordError> {
     match class_without_schema(value) {
-        "java.lang.Long" => Ok(Timestamp::Unix),
-        "java.lang.String" => Ok(Timestamp::Text),
+        "java.lang.Long" => Ok(Form::Unix),
+        "java.lang.String" => Ok(Form::Text),
         class => Err(RecordError::data(format!("TimestampConverter does not support class {class} objects as timestamps"))),
     }
 }

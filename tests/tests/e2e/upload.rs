@@ -1,6 +1,6 @@
 //! Plugins over REST, while everything runs.
 
-use hawser_e2e::{Deadline, Kafka, Plugin, Topic};
+use hawser_e2e::{Deadline, Kafka, Plugin, Topic, wait_for};
 use reqwest::Method;
 use serde_json::json;
 
@@ -90,7 +90,10 @@ fn a_plugin_goes_when_nobody_uses_it() {
     let message = rest.delete(&path).error(409);
     assert!(message.contains("source"), "it says who uses it: {message}");
     rest.delete("/connectors/source").expect(204);
-    rest.delete(&path).expect(204);
+    wait_for("the plugin's end, once the connector has stopped", Deadline::SHORT, || match rest.delete(&path).status {
+        204 => Ok(()),
+        other => Err(other.to_string()),
+    });
     rest.delete(&path).error(404);
     assert_eq!(rest.get("/plugins").expect(200), json!([]));
 }

@@ -1,6 +1,6 @@
 //! Whether payload JSON is already what Kafka's JsonConverter would write for its schema, so that it can be handed on untouched.
 
-use super::json::{Cursor, MAX_DEPTH};
+use super::json::{Cursor, MAX_READ_DEPTH};
 use super::schema::{Kind, Logical, Schema};
 use super::time::DAY_MS;
 
@@ -8,7 +8,7 @@ use super::time::DAY_MS;
 /// `false` says nothing but that it must be read to know. Null defaults are for the reader to put in, if `replace_null_with_default`.
 pub fn conforms(schema: &Schema, payload: &str, replace_null_with_default: bool) -> bool {
     let mut check = Check { cursor: Cursor::new(payload), replace_null_with_default };
-    check.value(schema, MAX_DEPTH) && check.cursor.position() == payload.len()
+    check.value(schema, MAX_READ_DEPTH) && check.cursor.position() == payload.len()
 }
 
 struct Check<'a> {

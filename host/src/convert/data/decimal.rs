@@ -4,8 +4,11 @@ use num_bigint::{BigInt, Sign};
 
 /// Powers of ten by which a decimal is scaled up at most, so that a short text cannot ask for a huge number.
 const MAX_SHIFT: i64 = 10_000;
-/// Digits of a decimal's text at most; longer ones are no numbers to the callers.
+/// Digits of a decimal's text at most; longer ones are no numbers to the callers. Turning digits into bytes and back takes time that
+/// grows with their square.
 const MAX_DIGITS: usize = 10_000;
+/// Bytes of a decimal at most, for the same reason: some 9,900 digits.
+const MAX_BYTES: usize = 4096;
 
 /// `unscaled * 10^-scale`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +40,9 @@ impl Decimal {
         Some(Decimal { unscaled: if negative { -magnitude } else { magnitude }, scale })
     }
 
-    /// From the bytes of a Connect Decimal: the unscaled value, big-endian two's complement. `None` if there are none.
+    /// From the bytes of a Connect Decimal: the unscaled value, big-endian two's complement. `None` if there are none, or more than 4096.
     pub fn from_bytes(bytes: &[u8], scale: i32) -> Option<Self> {
-        (!bytes.is_empty()).then(|| Decimal { unscaled: BigInt::from_signed_bytes_be(bytes), scale })
+        (1..=MAX_BYTES).contains(&bytes.len()).then(|| Decimal { unscaled: BigInt::from_signed_bytes_be(bytes), scale })
     }
 
     /// The bytes of a Connect Decimal.
@@ -149,6 +152,7 @@ mod tests {
             assert_eq!(Decimal::from_bytes(bytes, decimal.scale), Some(decimal));
         }
         assert_eq!(Decimal::from_bytes(&[], 2), None);
+        assert_eq!(Decimal::from_bytes(&[1; 4097], 2), None);
     }
 
     #[test]

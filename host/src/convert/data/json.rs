@@ -6,6 +6,8 @@ use indexmap::IndexMap;
 
 /// Nesting of arrays and objects beyond which Jackson refuses a document.
 pub const MAX_DEPTH: usize = 1000;
+/// Nesting beyond which a document is not read into values: reading takes a stack, and a task's is 2 MiB.
+pub const MAX_READ_DEPTH: usize = 256;
 /// Characters in a number beyond which Jackson refuses it.
 pub const MAX_NUMBER_LENGTH: usize = 1000;
 
@@ -30,7 +32,7 @@ impl<'a> Node<'a> {
     /// Reads the first value of a text; `None` if it is malformed. What follows that value is ignored.
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut cursor = Cursor::new(text);
-        let node = cursor.node(MAX_DEPTH)?;
+        let node = cursor.node(MAX_READ_DEPTH)?;
         cursor.root_ends(matches!(node, Node::Number(_) | Node::Null | Node::Boolean(_))).then_some(node)
     }
 

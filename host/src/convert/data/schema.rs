@@ -6,6 +6,9 @@ use super::value::Value;
 use super::write::write_json;
 use crate::convert::ConvertError;
 
+/// Nesting of schemas beyond which they are refused: what is read and written by them takes a stack, and a task's is 2 MiB.
+pub const MAX_SCHEMA_DEPTH: usize = 64;
+
 /// What a schema describes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
@@ -183,8 +186,14 @@ impl Schema {
     /// # Errors
     /// As [`Schema::parse`].
     pub fn from_node(node: &Node<'_>) -> Result<Self, ConvertError> {
+        Schema::nested(node, MAX_SCHEMA_DEPTH)
+    }
+
+    fn nested(node: &Node<'_>, depth: usize) -> Result<Self, ConvertError> {
+        let too_deep = || ConvertError::data(format!("A schema may be nested {MAX_SCHEMA_DEPTH} deep at most; flatten it"));
+        let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
         let kind = node.get("type").and_then(Node::text).ok_or_else(|| ConvertError::data("Schema must contain 'type' field"))?;
-        let mut schema = Schema::new(kind_from_node(kind, node)?);
+        let mut schema = Schema::new(kind_from_node(kind, node, depth)?);
         schema.optional = node.get("optional") == Some(&Node::Boolean(true));
         schema.name = text_member(node, "name");
         if let Some(Node::Number(version)) = node.get("version").filter(|node| is_integral_number(node)) {
@@ -269,7 +278,7 @@ impl Schema {
     }
 }
 
-fn kind_from_node(kind: &str, node: &Node<'_>) -> Result<Kind, ConvertError> {
+fn kind_from_node(kind: &str, node: &Node<'_>, depth: usize) -> Result<Kind, ConvertError> {
     Ok(match kind {
         "boolean" => Kind::Boolean,
         "int8" => Kind::Int8,
@@ -283,14 +292,14 @@ fn kind_from_node(kind: &str, node: &Node<'_>) -> Result<Kind, ConvertError> {
         "array" => {
             let items = node.get("items").filter(|items| **items != Node::Null);
             let items = items.ok_or_else(|| ConvertError::data("Array schema did not specify the element type"))?;
-            Kind::Array(Box::new(Schema::from_node(items)?))
+            Kind::Array(Box::new(Schema::nested(items, depth)?))
         }
         "map" => {
             let keys = node.get("keys").ok_or_else(|| ConvertError::data("Map schema did not specify the key type"))?;
             let values = node.get("values").ok_or_else(|| ConvertError::data("Map schema did not specify the value type"))?;
             let part = |part: &Node<'_>, name: &str| match part {
                 Node::Null => Err(ConvertError::schema(format!("{name} cannot be null."))),
-                part => Schema::from_node(part).map(Box::new),
+                part => Schema::nested(part, depth).map(Box::new),
             };
             Kind::Map(part(keys, "keySchema")?, part(values, "valueSchema")?)
         }
@@ -303,7 +312,7 @@ fn kind_from_node(kind: &str, node: &Node<'_>) -> Result<Kind, ConvertError> {
             for node in nodes {
                 let name = node.get("field").and_then(Node::text);
                 let name = name.ok_or_else(|| ConvertError::data("Struct schema's field name not specified properly"))?;
-                let schema = Schema::from_node(node)?;
+                let schema = Schema::nested(node, depth)?;
                 if name.is_empty() {
                     return Err(ConvertError::schema("fieldName cannot be null."));
                 }

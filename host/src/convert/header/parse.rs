@@ -9,7 +9,7 @@ use crate::convert::data::decimal::Decimal;
 use crate::convert::data::time::{self, Temporal};
 
 /// Nesting beyond which text is taken as text. In Java the stack decides.
-const MAX_DEPTH: usize = 500;
+const MAX_DEPTH: usize = 64;
 
 /// What a text says.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,6 +15,8 @@ use crate::record::SchemaId;
 const MAX_BEGINNINGS: usize = 8;
 /// Bytes of a beginning that is worth remembering.
 const MAX_BEGINNING_BYTES: usize = 64 << 10;
+/// Bytes of schema text that are remembered at most, whatever `schemas.cache.size` says.
+const MAX_CACHED_BYTES: usize = 16 << 20;
 
 /// The schema of an envelope; `None` if that is null.
 pub type Known = Option<(SchemaId, Arc<Schema>)>;
@@ -23,6 +25,7 @@ pub type Known = Option<(SchemaId, Arc<Schema>)>;
 pub struct Envelopes {
     by_text: HashMap<Box<str>, Known>,
     capacity: usize,
+    cached_bytes: usize,
     /// Everything before the payload, latest first.
     beginnings: Vec<(Box<str>, Known)>,
 }
@@ -30,7 +33,7 @@ pub struct Envelopes {
 impl Envelopes {
     /// Nothing yet; at most `capacity` schemas are remembered.
     pub fn new(capacity: usize) -> Self {
-        Envelopes { by_text: HashMap::new(), capacity, beginnings: Vec::new() }
+        Envelopes { by_text: HashMap::new(), capacity, cached_bytes: 0, beginnings: Vec::new() }
     }
 
     /// The schema and payload of an envelope that begins as one before it did. That is right if the payload turns out to be one JSON
@@ -74,9 +77,11 @@ impl Envelopes {
                 Some((schemas.put(&schema)?, Arc::new(schema)))
             }
         };
-        if self.by_text.len() >= self.capacity {
+        if self.by_text.len() >= self.capacity || self.cached_bytes + raw.len() > MAX_CACHED_BYTES {
             self.by_text.clear();
+            self.cached_bytes = 0;
         }
+        self.cached_bytes += raw.len();
         self.by_text.insert(raw.into(), known.clone());
         Ok(known)
     }

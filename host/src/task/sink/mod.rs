@@ -66,6 +66,8 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
     let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
     let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(()) };
+    let most = spec.consumer.max_poll_records().unwrap_or(usize::MAX);
+    let limits = BatchLimits { records: spec.batch.records.min(most), ..spec.batch };
     let consumer = SinkConsumer::connect(&spec.consumer, spec.subscription).await?;
     let mut task = SinkTask {
         run,
@@ -75,7 +77,7 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         reporter,
         topics: TopicsSeen::new(spec.id.connector, context.topics),
         timing: spec.commit,
-        limits: spec.batch,
+        limits,
         builder: BatchBuilder::default(),
         assignment: Assignment::default(),
         rewinds: Vec::new(),
@@ -112,7 +114,11 @@ impl SinkTask {
                 () = self.run.changed() => continue,
             };
             match filled {
-                Filled::Records => self.deliver().await?,
+                Filled::Records => {
+                    self.deliver().await?;
+                    // While records are waiting nothing above has to: the other tasks of this thread get their turn.
+                    tokio::task::yield_now().await;
+                }
                 Filled::Rebalance(event) => self.rebalanced(event, None).await?,
                 Filled::Idle => self.run.counters.progress(),
             }

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hawser_dev_broker::DevBrokerConfig;
+
 use crate::kafka::testing::{PATIENCE, TestBroker};
 use crate::kafka::{Admin, ClientSettings, Subscription};
 use crate::sandbox::{Call, CallError, Failure, SinkRequests, TopicOffset, TopicPartition};
@@ -37,6 +39,12 @@ impl Scene {
         let reads = Subscription::topics([self.topic.clone()]).expect("a topic");
         let offsets = admin.group_offsets(&format!("connect-{}", self.connector), Some(reads)).await.expect("offsets");
         offsets.into_iter().map(|at| (at.partition.partition, at.offset)).collect()
+    }
+
+    /// Waits until partition 0 is committed up to an offset.
+    async fn until_committed(&self, offset: u64) {
+        let met = async { while self.committed().await.get(&0) != Some(&offset) {} };
+        assert!(tokio::time::timeout(PATIENCE, met).await.is_ok(), "a commit of {offset} did not come");
     }
 
     fn values(&self) -> Vec<u32> {
@@ -248,9 +256,7 @@ async fn a_paused_task_commits_holds_and_goes_on() {
     until_state(&handle, "a pause", |state| *state == TaskState::Paused).await;
     scene.fake.until("a flush", |asked| asked.contains(&Asked::Flush)).await;
     scene.broker.write(&scene.topic, 1, ["5".to_owned()]).await;
-    while scene.committed().await.get(&0) != Some(&5) {
-        tokio::task::yield_now().await;
-    }
+    scene.until_committed(5).await;
     assert_eq!(scene.fake.values().len(), 5, "nothing is put while paused");
     handle.resume();
     scene.fake.until_put(6).await;
@@ -283,9 +289,7 @@ async fn a_plugin_rewinds_pauses_and_asks_for_commits() {
     scene.fake.until("a flush", |asked| asked.contains(&Asked::Flush)).await;
     assert_eq!(scene.fake.values()[5..], ["3", "4"]);
     scene.broker.write(&scene.topic, 1, ["5".to_owned()]).await;
-    while scene.committed().await.get(&0) != Some(&5) {
-        tokio::task::yield_now().await;
-    }
+    scene.until_committed(5).await;
     assert_eq!(scene.fake.values().len(), 7, "the plugin has paused the partition");
     assert!(handle.stop(PATIENCE).await);
 }
@@ -301,4 +305,29 @@ async fn a_dropped_handle_stops_its_task() {
         tokio::time::timeout(PATIENCE, states.wait_for(TaskState::is_final)).await.expect("an end").expect("a state").clone();
     assert_eq!(last, TaskState::Stopped);
     assert_eq!(scene.fake.asked().last(), Some(&Asked::Stop));
+}
+
+#[tokio::test]
+async fn a_sink_outlives_a_restart_of_its_broker() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = DevBrokerConfig { data_dir: Some(folder.path().to_owned()), ..DevBrokerConfig::default() };
+    let broker = TestBroker::start_on(config.clone()).await;
+    let port = broker.bootstrap().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let topic = broker.topic(1).await;
+    let mut scene = Scene { connector: format!("sink-{topic}"), broker, topic, fake: Fake::default() };
+    scene.broker.write(&scene.topic, 1, ["a".to_owned()]).await;
+    let more = [("heartbeat.interval.ms", "200"), ("reconnect.backoff.max.ms", "200")];
+    let consumer = scene.broker.consumer_settings(&scene.connector, &more);
+    let handle = scene.spawn(SinkSpec { consumer, commit: eager_commits(), ..scene.spec() });
+    scene.fake.until_put(1).await;
+    // The broker forgets the group's members: the partition is lost, and assigned anew.
+    scene.broker.stop().await;
+    scene.broker = TestBroker::start_on(DevBrokerConfig { port, ..config }).await;
+    scene.broker.write(&scene.topic, 1, ["b".to_owned()]).await;
+    let has_b =
+        |asked: &[Asked]| asked.iter().any(|asked| matches!(asked, Asked::Put(values) if values.contains(&"b".to_owned())));
+    scene.fake.until("the record after the restart", has_b).await;
+    scene.until_committed(2).await;
+    assert_eq!(handle.state(), TaskState::Running);
+    assert!(handle.stop(PATIENCE).await);
 }

@@ -175,6 +175,19 @@ impl ChainBuilder {
         Self::default()
     }
 
+    /// A chain of a component's classes, which are then added by their names.
+    pub fn of<C: Component>() -> Self {
+        Self { transforms: C::TRANSFORMS.to_vec(), predicates: C::PREDICATES.to_vec(), ..Self::default() }
+    }
+
+    /// Adds a transform by the name of its class.
+    #[must_use]
+    pub fn class(mut self, name: &str, config: Vec<(String, String)>) -> Self {
+        let alias = format!("step{}", self.steps.len());
+        self.steps.push(wit::Step { class: name.to_owned(), alias, config, predicate: None, negate: false });
+        self
+    }
+
     /// Adds a transform.
     #[must_use]
     pub fn step<T: Transform + Class>(mut self, pairs: &[(&str, &str)]) -> Self {

@@ -1,5 +1,6 @@
 //! Each transform by itself on single records: what goes in, what comes out.
 
+mod golden;
 mod more;
 
 use hawser_plugin::prelude::*;
@@ -180,8 +181,8 @@ fn mask_field_without_a_schema() {
         ("b", "x", "Cannot mask value of type class java.lang.Boolean with custom replacement."),
         ("a", "x", "Cannot mask value of type class java.util.ArrayList with custom replacement."),
         ("o", "x", "Cannot mask value of type class java.util.HashMap with custom replacement."),
-        ("l", "x", "Unable to convert x (class java.lang.String) to number"),
-        ("d", "nan", "Unable to convert nan (class java.lang.String) to number"),
+        ("l", "x", "Unable to convert x (class java.lang.String) to a number"),
+        ("d", "nan", "Unable to convert nan (class java.lang.String) to a number"),
     ] {
         let masked = apply::<MaskField<Value>>(&[("fields", fields), ("replacement", replacement)], value);
         assert!(masked.starts_with(expected), "{fields} {replacement}: {masked}");
@@ -211,7 +212,7 @@ fn mask_field_with_a_schema() {
         (decimal, "\"AQ==\"", "-1.28", "\"gA==\""),
         (decimal, "\"AQ==\"", "1.555", "Unable to convert 1.555 (class java.lang.String) to number"),
         (r#""type":"int8","field":"f""#, "5", "77", "77"),
-        (r#""type":"int8","field":"f""#, "5", "300", "Unable to convert 300 (class java.lang.String) to number"),
+        (r#""type":"int8","field":"f""#, "5", "300", "Unable to convert 300 (class java.lang.String) to a number"),
         (r#""type":"string","field":"f""#, "null", "", "null"),
         (r#""type":"bytes","field":"f""#, "\"AQ==\"", "", "Cannot mask value of type: class [B"),
         (

@@ -1,0 +1,70 @@
+//! What a stretch of work costs this process: time, processor time, memory.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+/// Units of processor time in `/proc/PID/stat`: Linux has reported hundredths of a second on every platform since 2.6.
+const TICK: Duration = Duration::from_millis(10);
+/// Fields of `stat` between the program's name and `utime`.
+const FIELDS_BEFORE_UTIME: usize = 11;
+
+/// Started at the beginning of a stretch.
+#[derive(Debug)]
+pub struct Meter {
+    began: Instant,
+    process: Duration,
+    thread: Duration,
+}
+
+/// What a stretch cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Seconds on the clock.
+    pub seconds: f64,
+    /// Seconds of processor time of all threads of this process, those of librdkafka included.
+    pub cpu: f64,
+    /// Of these, seconds of the calling thread.
+    pub own_cpu: f64,
+}
+
+impl Meter {
+    /// Begins a stretch.
+    ///
+    /// # Errors
+    /// When /proc cannot be read: this runs on Linux only.
+    pub fn start() -> anyhow::Result<Self> {
+        Ok(Meter { process: process_cpu()?, thread: thread_cpu()?, began: Instant::now() })
+    }
+
+    /// Ends the stretch.
+    ///
+    /// # Errors
+    /// As [`Meter::start`].
+    pub fn stop(self) -> anyhow::Result<Cost> {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let cpu = process_cpu()?.saturating_sub(self.process).as_secs_f64();
+        let own_cpu = thread_cpu()?.saturating_sub(self.thread).as_secs_f64();
+        Ok(Cost { seconds, cpu, own_cpu })
+    }
+}
+
+fn process_cpu() -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat has no program name")?;
+    let times = fields.split_whitespace().skip(FIELDS_BEFORE_UTIME).take(2);
+    let ticks: u32 = times.map(str::parse::<u32>).sum::<Result<_, _>>().context("/proc/self/stat")?;
+    Ok(TICK * ticks)
+}
+
+fn thread_cpu() -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").context("/proc/thread-self/schedstat")?;
+    let nanos = stat.split_whitespace().next().context("an empty /proc/thread-self/schedstat")?;
+    Ok(Duration::from_nanos(nanos.parse()?))
+}
+
+/// The load of the machine over the last minute.
+pub fn load() -> anyhow::Result<f64> {
+    let loads = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
+    Ok(loads.split_whitespace().next().context("an empty /proc/loadavg")?.parse()?)
+}
