@@ -167,10 +167,20 @@ impl Drop for KafkaLog {
     }
 }
 
-/// Whether a request may succeed when it is sent again: a new topic takes a moment to be known everywhere.
+/// Whether a request may succeed when it is sent again: a new topic takes a moment to be known everywhere, and so does the
+/// leader of a partition after a broker's restart.
 fn is_passing(error: &KafkaError) -> bool {
-    let is_new = |code| matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition);
-    error.rdkafka_error_code().is_some_and(|code| is_retriable(code) || is_new(code))
+    let settles = |code| {
+        matches!(
+            code,
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::OffsetNotAvailable
+        )
+    };
+    error.rdkafka_error_code().is_some_and(|code| is_retriable(code) || settles(code))
 }
 
 /// The end offsets of a topic's partitions, with one request per broker.

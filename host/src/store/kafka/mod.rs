@@ -27,6 +27,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the consumer of a log may hold in memory, in KiB.
 const READ_AHEAD_KIB: &str = "8192";
 
+/// The longest wait before a broker is tried again: Kafka Connect's default, a tenth of librdkafka's.
+const MAX_RECONNECT_WAIT_MS: &str = "1000";
+const RECONNECT_KEY: &str = "reconnect.backoff.max.ms";
+
 type Producer = FutureProducer<PlainContext>;
 type Consumer = StreamConsumer<PlainContext>;
 
@@ -42,7 +46,11 @@ impl KafkaStore {
     /// Makes the clients from a worker's unprefixed keys, under names that begin with `client_id`. What makes a log durable
     /// cannot be changed by these keys. To be called in a tokio runtime.
     pub fn new(worker: &[(String, String)], client_id: &str) -> Result<KafkaStore, StoreError> {
-        let settings = |kind| ClientSettings::worker_client(kind, worker, client_id).map_err(|error| refused(&error));
+        let settings = |kind| {
+            let settings = ClientSettings::worker_client(kind, worker, client_id).map_err(|error| refused(&error))?;
+            let is_given = settings.get(RECONNECT_KEY).is_some();
+            Ok(if is_given { settings } else { settings.with(RECONNECT_KEY, MAX_RECONNECT_WAIT_MS) })
+        };
         let producer = settings(ClientKind::Producer)?
             .with("acks", "all")
             .with("request.required.acks", "all")

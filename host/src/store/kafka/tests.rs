@@ -289,3 +289,33 @@ fn unfit_topics_are_refused_in_kafka_connects_words() {
     let error = check_partitions(&spec(TopicPurpose::Configs), 2).unwrap_err().to_string();
     assert!(error.ends_with("consistency of connector configurations, but found 2 partitions."), "{error}");
 }
+
+/// On a broker of its own, whatever `KAFKA_BOOTSTRAP` says.
+#[tokio::test]
+async fn a_broker_may_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = async |port| {
+        let config = DevBrokerConfig { port, data_dir: Some(folder.path().to_owned()), ..DevBrokerConfig::default() };
+        DevBroker::start(config).await.unwrap()
+    };
+    let broker = start(0).await;
+    let bootstrap = broker.bootstrap();
+    let store = KafkaStore::new(&worker(&bootstrap), "hawser-test").unwrap();
+    let spec = spec(TopicPurpose::Configs);
+    let log = store.log(spec.clone()).await.unwrap();
+    let map = follow(&log).await;
+    log.append(vec![entry("before", Some("v"))]).await.unwrap();
+    broker.shutdown().await;
+    let pending = tokio::spawn({
+        let log = log.clone();
+        async move { log.append(vec![entry("while away", Some("v"))]).await }
+    });
+    let broker = start(bootstrap.rsplit(':').next().unwrap().parse().unwrap()).await;
+    pending.await.unwrap().unwrap();
+    log.read_to_end().await.unwrap();
+    assert_eq!(map.0.lock().unwrap().len(), 2);
+    let late = store.log(spec).await.unwrap();
+    assert_eq!(follow(&late).await.0.lock().unwrap().len(), 2);
+    drop((log, late, store));
+    broker.shutdown().await;
+}
