@@ -52,9 +52,7 @@ impl Kafka {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP") {
-            Ok(bootstrap) if Broker::chosen() == Broker::Real && !bootstrap.is_empty() => {
-                Self::at(&bootstrap)
-            }
+            Ok(bootstrap) if Broker::chosen() == Broker::Real && !bootstrap.is_empty() => Self::at(&bootstrap),
             _ => Self::own(),
         })
     }
