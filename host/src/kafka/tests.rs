@@ -156,8 +156,10 @@ async fn takes_turns(assignor: &str) {
         while partitions_seen.len() < 2 {
             assert!(Instant::now() < deadline, "a partition stays silent: {partitions_seen:?}");
             let soon = Instant::now() + Duration::from_millis(50);
+            let filled = first.fill(&mut builder, BatchLimits::default(), soon).await.expect("filled");
+            // Asked after the records have come: those that count are written after the other has left.
             has_left = has_left || leaves.as_mut().now_or_never().is_some();
-            match first.fill(&mut builder, BatchLimits::default(), soon).await.expect("filled") {
+            match filled {
                 Filled::Rebalance(Rebalance::Assign(given)) => first.assign(&given, &[]).expect("assigned"),
                 Filled::Rebalance(Rebalance::Revoke { partitions, .. }) => first.unassign(&partitions).expect("unassigned"),
                 Filled::Records if has_left => partitions_seen.extend(builder.finish().partitions),
