@@ -427,6 +427,9 @@ fn decoded(id: u32, schema: Option<&str>, payload: Option<&[u8]>, theirs: Option
 /// Why a difference is meant to be.
 fn meant(case: &Case, theirs: &Result<Option<Vec<u8>>, (String, String)>) -> Option<&'static str> {
     let has = |pattern: &str| regex::Regex::new(pattern).unwrap().is_match(&case.input);
+    if case.decode && case.ours.is_err() && theirs.is_err() && has(r"\\u[dD][89a-fA-F]") {
+        return Some("both refuse it: Kafka for half a character, before it looks at the rest");
+    }
     let (id, ours) = case.ours.as_ref().ok().filter(|_| case.decode)?;
     let theirs = match theirs {
         Ok(theirs) => theirs.as_deref()?,
