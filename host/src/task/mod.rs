@@ -11,6 +11,7 @@ mod error;
 mod handle;
 mod pipeline;
 mod plugin;
+mod poison;
 mod policy;
 mod report;
 mod run;
