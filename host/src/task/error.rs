@@ -20,8 +20,15 @@ pub(super) enum TaskError {
     #[error("{error}; the search for a record that is at fault ended: {why}")]
     NotTheRecord { error: Box<TaskError>, why: String },
     /// Crash after crash, and the plugin lets nothing be committed.
-    #[error("too many records were left out over which the plugin crashed, while it lets no offset behind them be committed; mend the plugin")]
+    #[error(
+        "too many records were left out over which the plugin crashed, while it lets no offset behind them be committed; mend the plugin"
+    )]
     TooManyFound,
+    /// The dead letter queue's topic is missing and cannot be created.
+    #[error(
+        "Could not initialize dead letter queue with topic={topic}: {reason}. Create the topic, or check errors.deadletterqueue.topic.replication.factor and the rights of the connector's admin client"
+    )]
+    NewDeadLetters { topic: String, reason: ClientError },
     /// The dead letter queue does not take records.
     #[error("Could not write to the dead letter queue {topic}: {reason}; the records' offsets are not committed")]
     DeadLetters { topic: String, reason: String },

@@ -36,6 +36,8 @@ pub(super) struct Rejected {
     pub(super) exception: Cow<'static, str>,
     /// What is wrong.
     pub(super) message: String,
+    /// What lies behind it, where that is not in the message.
+    pub(super) cause: Option<String>,
     /// Whether it may be handled later.
     pub(super) retriable: bool,
 }
@@ -47,7 +49,22 @@ impl Rejected {
     /// A record that a plugin refused; `origin` is its place in the batch that came in.
     pub(super) fn refused(failure: Failure, origin: u32, stage: &'static str, class: String) -> Rejected {
         let exception = failure.kind.map_or(Cow::Borrowed(DATA_EXCEPTION), Cow::Owned);
-        Rejected { origin, stage, class, exception, message: failure.reason, retriable: false }
+        Rejected { origin, stage, class, exception, message: failure.reason, cause: None, retriable: false }
+    }
+
+    /// A record over which a plugin crashed. What it wrote before, and where it was, is what lies behind.
+    pub(super) fn crashed(crash: &TaskError, origin: u32, stage: &'static str, class: String) -> Rejected {
+        let text = crash.to_string();
+        let (message, cause) = match text.split_once('\n') {
+            Some((first, rest)) => (first.to_owned(), Some(rest.to_owned())),
+            None => (text, None),
+        };
+        Rejected { origin, stage, class, exception: crash.exception().into(), message, cause, retriable: false }
+    }
+
+    /// What is wrong, and what lies behind it.
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", self.message, self.cause.as_deref().unwrap_or_default())
     }
 }
 
@@ -208,14 +225,7 @@ impl Processed {
 
     /// Without its only record, on which transforms crashed.
     fn condemned(mut self, class: String, crash: &TaskError) -> Processed {
-        self.rejected.push(Rejected {
-            origin: place(&self.origins, 0),
-            stage: "TRANSFORMATION",
-            class,
-            exception: crash.exception().into(),
-            message: crash.to_string(),
-            retriable: false,
-        });
+        self.rejected.push(Rejected::crashed(crash, place(&self.origins, 0), "TRANSFORMATION", class));
         Processed { rejected: self.rejected, ..Processed::default() }
     }
 
@@ -227,7 +237,8 @@ impl Processed {
                 stage: failure.stage.name(),
                 class: failure.class.to_owned(),
                 exception: failure.error.exception.into(),
-                message: failure.error.to_string(),
+                message: failure.error.message,
+                cause: failure.error.cause,
                 retriable: failure.error.retriable,
             });
         }

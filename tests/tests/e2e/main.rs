@@ -5,9 +5,11 @@
 
 mod broker;
 mod crash;
+mod errors;
 mod flow;
 mod hostile;
 mod lifecycle;
+mod proof;
 mod refused;
 mod support;
 mod upload;

@@ -17,14 +17,14 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::error::{TaskError, memory};
 use super::pipeline::{Direction, Flow, Pipeline, Rejected};
+use super::poison::Search;
 use super::report::Reporter;
 use super::run::{RetryWindow, Run, TopicsSeen};
 use super::select::{coordinates, place, select};
-use super::poison::Search;
 use super::{CommitTiming, SinkPlugin, SinkSpec, StartSink, Target, TaskContext, TaskState};
 use crate::kafka::{Filled, SinkConsumer, TopicOffset};
 use crate::metrics::TaskCounters;
-use crate::record::{Batch, BatchBuilder, BatchLimits};
+use crate::record::{Batch, BatchBuilder, BatchLimits, RecordRef};
 use crate::sandbox::{CallError, Failure};
 use assignment::{Assignment, spans_of};
 use suspects::{Kind, Suspects};
@@ -78,7 +78,8 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     }
     let pipeline = Pipeline::start(&mut run, Direction::Sink, spec.converters, spec.chains).await?;
     let Some(pipeline) = pipeline else { return Ok(()) };
-    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
+    let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
+    let Some(reporter) = reporter.transpose()? else { return Ok(()) };
     let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(()) };
     let most = spec.consumer.max_poll_records().unwrap_or(usize::MAX);
     let limits = BatchLimits { records: spec.batch.records.min(most), ..spec.batch };
@@ -172,11 +173,11 @@ impl SinkTask {
     async fn put_in_parts(&mut self, batch: &Batch) -> Result<(), TaskError> {
         for (range, kind) in self.suspects.parts(batch) {
             // Partitions may go while a part is put.
-            let (part, _) = select(batch, |index| range.contains(&index));
-            let (part, _) = select(&part, |index| {
-                part.records().nth(index).is_some_and(|record| self.assignment.contains(record.topic(), record.partition()))
-            });
+            let is_ours = |record: RecordRef<'_>| self.assignment.contains(record.topic(), record.partition());
+            let keeps: Vec<bool> = batch.records().map(|record| range.contains(&record.index) && is_ours(record)).collect();
+            let (part, _) = select(batch, |index| keeps.get(index).copied().unwrap_or_default());
             match kind {
+                _ if part.is_empty() => {}
                 Kind::Found => self.assignment.advance(&spans_of(&part)),
                 Kind::Plain => {
                     if !self.put_all(part).await? {
@@ -284,9 +285,7 @@ impl SinkTask {
             tried => tried,
         };
         let passing = match &tried {
-            Ok(processed) => {
-                processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.message.clone())
-            }
+            Ok(processed) => processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.text()),
             Err(TaskError::Transform { error: CallError::Retriable(reason), .. }) => Some(reason.clone()),
             Err(_) => None,
         };

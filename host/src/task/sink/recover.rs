@@ -26,14 +26,7 @@ impl SinkTask {
             (Verdict::Found, Some(accused)) => {
                 self.convict(&accused)?;
                 self.replace_plugin().await?;
-                let rejected = Rejected {
-                    origin: 0,
-                    stage: "TASK_PUT",
-                    class: TASK_PUT_CLASS.to_owned(),
-                    exception: crash.exception().into(),
-                    message: crash.to_string(),
-                    retriable: false,
-                };
+                let rejected = Rejected::crashed(&crash, 0, "TASK_PUT", TASK_PUT_CLASS.to_owned());
                 self.reporter.skipped(1);
                 self.reporter.report(vec![rejected], &accused).await
             }

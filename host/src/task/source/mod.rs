@@ -26,6 +26,8 @@ use crate::sandbox::{CallError, OffsetReader, Polled};
 use outflow::Outflow;
 use topics::Topics;
 
+pub(super) use topics::create_if_missing;
+
 /// How long a call of poll, or a batch that finds no room, may go on after the task was told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 /// How long the clients may take to close.
@@ -61,7 +63,8 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     }
     let pipeline = Pipeline::start(&mut run, Direction::Source, spec.converters, spec.chains).await?;
     let Some(pipeline) = pipeline else { return Ok(()) };
-    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
+    let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
+    let Some(reporter) = reporter.transpose()? else { return Ok(()) };
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
@@ -195,7 +198,7 @@ impl SourceTask {
             self.poll_at = Instant::now() + idle;
         }
         if records.is_empty() {
-            self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints, &self.reporter);
             return Ok(());
         }
         let came = if self.reporter.wants_originals() { records.clone() } else { coordinates(&records) };
@@ -203,7 +206,7 @@ impl SourceTask {
         self.reporter.skipped(count.saturating_sub(processed.batch.len()));
         self.reporter.report(processed.rejected, &came).await?;
         if processed.batch.is_empty() {
-            self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints, &self.reporter);
             return Ok(());
         }
         let (run, topics) = (&mut self.run, &mut self.topics);
@@ -213,7 +216,7 @@ impl SourceTask {
             Some(result) => result?,
         }
         tokio::select! {
-            sent = self.outflow.send(processed.batch, checkpoints) => sent?,
+            sent = self.outflow.send(processed.batch, checkpoints, &self.reporter) => sent?,
             // Its checkpoints are not noted: it will be read again.
             () = self.run.stopped_for(STOP_GRACE) => return Ok(()),
         }

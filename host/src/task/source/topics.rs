@@ -29,7 +29,9 @@ impl Topics {
             if self.known.contains(topic) {
                 continue;
             }
-            create_if_missing(admin, topic).await.map_err(|reason| TaskError::NewTopic { topic: topic.clone(), reason })?;
+            create_if_missing(admin, &NewTopicSpec::with_defaults(topic))
+                .await
+                .map_err(|reason| TaskError::NewTopic { topic: topic.clone(), reason })?;
             if self.known.len() >= MAX_KNOWN {
                 self.known.clear();
             }
@@ -39,12 +41,17 @@ impl Topics {
     }
 }
 
-async fn create_if_missing(admin: &Admin, topic: &str) -> Result<(), ClientError> {
+/// Creates a topic unless it exists; one that the client may not create is left to the broker.
+///
+/// # Errors
+/// [`ClientError`] when the brokers refuse, or are not ready for it for long.
+pub(in crate::task) async fn create_if_missing(admin: &Admin, spec: &NewTopicSpec) -> Result<(), ClientError> {
+    let topic = spec.name.as_str();
     let mut backoff = Backoff::default();
     loop {
         let tried = match admin.partitions(topic).await {
             Ok(Some(_)) => return Ok(()),
-            Ok(None) => admin.create_topic(&NewTopicSpec::with_defaults(topic)).await,
+            Ok(None) => admin.create_topic(spec).await,
             Err(error) => Err(error),
         };
         match tried {
