@@ -121,12 +121,22 @@ impl Fake {
 
     /// Waits until what was asked satisfies a condition.
     pub(super) async fn until(&self, what: &str, condition: impl Fn(&[Asked]) -> bool) {
+        self.when(what, |script| condition(&script.asked)).await;
+    }
+
+    /// Waits until so many different values were taken.
+    pub(super) async fn until_taken(&self, count: usize) {
+        let different = |script: &Script| script.taken.iter().collect::<std::collections::BTreeSet<_>>().len();
+        self.when(&format!("{count} values"), |script| different(script) >= count).await;
+    }
+
+    async fn when(&self, what: &str, condition: impl Fn(&Script) -> bool) {
         let met = async {
             loop {
                 let changed = self.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.with(|script| condition(&script.asked)) {
+                if self.with(|script| condition(script)) {
                     return;
                 }
                 changed.await;

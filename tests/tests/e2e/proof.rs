@@ -4,7 +4,7 @@
 //! double no more than what was on its way.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
     sync::{
@@ -35,7 +35,7 @@ const FLOWING: Duration = Duration::from_millis(250);
 const ON_THE_WAY: usize = 65_536 + 2 * 2_000 * 6;
 
 /// Which stage a line fails in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Fate {
     Fine,
     /// It is no JSON: `VALUE_CONVERTER`.
@@ -176,12 +176,13 @@ impl Scene {
             let times = times(found.iter().copied());
             if times.len() >= fine { Ok(found) } else { Err(format!("{} of {fine} lines", times.len())) }
         });
-        let mut odd: BTreeMap<usize, (Fate, usize)> = BTreeMap::new();
-        let letters = self.letters.read_until("each dead letter", Deadline::LONG, |letters| {
-            let there = letters.last().and_then(|letter| number(letter.text()));
-            there.into_iter().for_each(|i| odd.entry(i).or_insert((fate(i), 0)).1 += 1);
+        let mut odd: HashMap<usize, Fate> = HashMap::new();
+        self.letters.read_until("each dead letter", Deadline::LONG, |letters| {
+            let last = letters.last().and_then(|letter| number(letter.text()));
+            odd.extend(last.map(|i| (i, fate(i))));
             odd.len() >= total - fine
         });
+        let letters = self.letters.read_all();
         for letter in &letters {
             let header = |name: &str| {
                 let found = letter.headers.iter().find(|(known, _)| known == &format!("__connect.errors.{name}"));
@@ -201,7 +202,7 @@ impl Scene {
         let sent: Vec<usize> = self.topic.read_all().iter().map(|record| number(record.text()).expect("a line")).collect();
         let (backs, resent) = goes_back(&sent);
         assert!(found.iter().all(|i| fate(*i) == Fate::Fine), "a line that should fail came out");
-        let fates = times(odd.values().map(|(fate, _)| *fate));
+        let fates = times(odd.values().copied());
         let (put_twice, told_twice) = (found.len() - fine, letters.len() - (total - fine));
         eprintln!(
             "{interruptions} interruptions, {total} records: 0 lost; {fine} at the far end, {} dead letters ({fates:?}); \

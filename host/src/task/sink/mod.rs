@@ -226,7 +226,6 @@ impl SinkTask {
                 }
             }
         }
-        self.search.got_through();
         self.assignment.advance(&work.spans);
         self.run.counters.active.store(self.assignment.lag(), Ordering::Relaxed);
         self.run.counters.progress();
@@ -256,6 +255,7 @@ impl SinkTask {
         counters.plugin_memory.store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
         match put {
             Ok(failures) => {
+                self.search.got_through();
                 counters.records_out(batch.len() - failures.len(), work.bytes);
                 self.reporter.skipped(failures.len());
                 let rejected = failures.into_iter().map(|failure| refused(failure, origins)).collect();

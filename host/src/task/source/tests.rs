@@ -145,7 +145,7 @@ async fn a_record_that_kafka_refuses_stops_the_checkpoints_unless_tolerated() {
 #[tokio::test]
 async fn a_source_has_a_dead_letter_queue_too() {
     let scene = Scene::new().await;
-    let queue = format!("{}-dlq", scene.topic);
+    let queue = scene.broker.topic(1).await;
     let dead_letter = DeadLetterSpec {
         topic: queue.clone(),
         replication: 1,
