@@ -32,6 +32,8 @@ use work::{Stage, Work, restore_offsets};
 
 /// How often the consumer is served while a batch waits to be put again.
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
+/// Between two tries of a transform that crashed: the consumer is served.
+const BREATH: Duration = Duration::from_millis(1);
 /// How long the clients may take to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// What Kafka Connect names as the class that was executed when a sink refuses a record.
@@ -198,6 +200,10 @@ impl SinkTask {
         if self.suspects.forget(&self.assignment) {
             self.search.ended();
         }
+        if self.suspects.any() && !self.suspects.is_searching() {
+            // What is committed does not come again, and batches need no longer be looked through for it.
+            self.commit_at = Instant::now();
+        }
         Ok(())
     }
 
@@ -280,7 +286,7 @@ impl SinkTask {
                 // If the task is to stop, the wait that follows says so.
                 self.pipeline.recover(&mut flow, crash, &mut self.run).await?;
                 work.stage = Stage::Halted(flow);
-                return Ok(Some((Duration::ZERO, reason)));
+                return Ok(Some((BREATH, reason)));
             }
             tried => tried,
         };
