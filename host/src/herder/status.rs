@@ -86,9 +86,10 @@ impl Herder {
     ///
     /// # Errors
     /// Nothing is known of such a task.
-    pub fn task_status(&self, name: &str, task: u32) -> Result<TaskState, HerderError> {
-        match self.context.statuses.task(name, task) {
-            Some(status) => Ok(self.task_state(name, task, status)),
+    pub fn task_status(&self, name: &str, task: i32) -> Result<TaskState, HerderError> {
+        let found = u32::try_from(task).ok().and_then(|task| Some((task, self.context.statuses.task(name, task)?)));
+        match found {
+            Some((task, status)) => Ok(self.task_state(name, task, status)),
             None => Err(HerderError::NotFound(format!("No status found for task {name}-{task}"))),
         }
     }
@@ -159,9 +160,18 @@ impl Herder {
         TaskState { id, state: status.state, worker_id: status.worker_id, trace: status.trace, version }
     }
 
-    /// The version that runs.
+    /// The version that runs, or would if a resting connector were started.
     fn version(&self, name: &str, state: State) -> Option<String> {
-        let runs = matches!(state, State::Running | State::Paused | State::Failed | State::Restarting);
-        self.context.running.get(name).filter(|_| runs).map(|running| running.version.clone())
+        let running = self.context.running.get(name).map(|running| running.version.clone());
+        match state {
+            State::Unassigned | State::Destroyed => None,
+            State::Running | State::Failed | State::Restarting => running,
+            State::Paused | State::Stopped => running.or_else(|| {
+                let snapshot = self.context.configs.snapshot();
+                let config = &snapshot.connector(name)?.config;
+                let found = self.context.classes.find(config.get("connector.class")?, config.get("connector.plugin.version"));
+                Some(found.ok()?.version)
+            }),
+        }
     }
 }
