@@ -72,12 +72,12 @@ impl Herder {
             .statuses
             .connector(name)
             .ok_or_else(|| HerderError::NotFound(format!("No status found for connector {name}")))?;
-        let version = self.version(name, status.state);
+        let version = shown_version(&status);
         let tasks = self.context.statuses.tasks(name).into_iter();
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
             connector: ConnectorState { state: status.state, worker_id: status.worker_id, trace: status.trace, version },
-            tasks: tasks.map(|(number, status)| self.task_state(name, number, status)).collect(),
+            tasks: tasks.map(|(number, status)| self.task_state(number, status)).collect(),
             kind: self.kind(name),
         })
     }
@@ -89,7 +89,7 @@ impl Herder {
     pub fn task_status(&self, name: &str, task: i32) -> Result<TaskState, HerderError> {
         let found = u32::try_from(task).ok().and_then(|task| Some((task, self.context.statuses.task(name, task)?)));
         match found {
-            Some((task, status)) => Ok(self.task_state(name, task, status)),
+            Some((task, status)) => Ok(self.task_state(task, status)),
             None => Err(HerderError::NotFound(format!("No status found for task {name}-{task}"))),
         }
     }
@@ -155,23 +155,14 @@ impl Herder {
         }
     }
 
-    fn task_state(&self, name: &str, id: u32, status: Status) -> TaskState {
-        let version = self.version(name, status.state);
+    fn task_state(&self, id: u32, status: Status) -> TaskState {
+        let version = shown_version(&status);
         TaskState { id, state: status.state, worker_id: status.worker_id, trace: status.trace, version }
     }
+}
 
-    /// The version that runs, or would if a resting connector were started.
-    fn version(&self, name: &str, state: State) -> Option<String> {
-        let running = self.context.running.get(name).map(|running| running.version.clone());
-        match state {
-            State::Unassigned | State::Destroyed => None,
-            State::Running | State::Failed | State::Restarting => running,
-            State::Paused | State::Stopped => running.or_else(|| {
-                let snapshot = self.context.configs.snapshot();
-                let config = &snapshot.connector(name)?.config;
-                let found = self.context.classes.find(config.get("connector.class")?, config.get("connector.plugin.version"));
-                Some(found.ok()?.version)
-            }),
-        }
-    }
+/// The version that runs, as whoever runs it has written.
+fn shown_version(status: &Status) -> Option<String> {
+    let is_assigned = status.state != State::Unassigned;
+    status.version.clone().filter(|_| is_assigned)
 }
