@@ -142,7 +142,7 @@ pub async fn copy(
     let mut converters = Converters::from_config(&work.converters(), &[], &schemas)?;
     let mut chain = start(transforms, work, &schemas).await?;
     let settings = ClientSettings::source_producer(&worker, &name, 0, &[])?;
-    let mut producer = SourceProducer::connect(&settings, ProducerLimits::default()).await?;
+    let mut producer = SourceProducer::new(settings, ProducerLimits::default());
     let settings = ClientSettings::sink_consumer(&worker, &name, 0, &[])?;
     let mut consumer = SinkConsumer::connect(&settings, Subscription::topics([from.to_owned()])?).await?;
 
