@@ -80,14 +80,14 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// A status that this worker writes now.
-    pub(super) fn status(&self, state: State, trace: Option<String>) -> Status {
+    /// A status of a connector, or of one of its tasks, that this worker writes now.
+    pub(super) fn status(&self, connector: &str, state: State, trace: Option<String>) -> Status {
         Status {
             state,
             trace,
             worker_id: self.identity.worker_id.to_string(),
             generation: self.identity.generation,
-            version: None,
+            version: self.running.get(connector).map(|running| running.version.clone()),
         }
     }
 }

@@ -220,9 +220,9 @@ fn forget_former_life(context: &Context) {
             continue;
         }
         for (task, _) in context.statuses.tasks(&name) {
-            context.statuses.put_task_safe(&name, task, context.status(State::Unassigned, None));
+            context.statuses.put_task_safe(&name, task, context.status(&name, State::Unassigned, None));
         }
-        context.statuses.put_connector_safe(&name, context.status(State::Unassigned, None));
+        context.statuses.put_connector_safe(&name, context.status(&name, State::Unassigned, None));
     }
 }
 

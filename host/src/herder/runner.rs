@@ -147,7 +147,7 @@ impl Runner {
         self.forget_plan();
         self.stop_tasks(|_, _| true).await;
         if self.failed.is_none() {
-            let status = self.context.status(State::Unassigned, None);
+            let status = self.context.status(&self.name, State::Unassigned, None);
             self.context.statuses.put_connector_safe(&self.name, status);
         }
     }
@@ -177,7 +177,7 @@ impl Runner {
             return;
         }
         for number in (0..u32::MAX).take(desired.tasks.len()).filter(|number| !self.tasks.contains_key(number)) {
-            self.context.statuses.put_task(&self.name, number, self.context.status(State::Paused, None));
+            self.context.statuses.put_task(&self.name, number, self.context.status(&self.name, State::Paused, None));
         }
         self.put_state(State::Paused);
     }
@@ -227,7 +227,7 @@ impl Runner {
         tracing::error!(connector = &*self.name, "The connector failed: {message}");
         self.forget_plan();
         self.failed = Some(Arc::clone(config));
-        let status = self.context.status(State::Failed, Some(message));
+        let status = self.context.status(&self.name, State::Failed, Some(message));
         self.context.statuses.put_connector_safe(&self.name, status);
         let failure = HerderError::Internal(format!("Failed to start connector: {}", self.name));
         self.answer_waiting(Err(failure));
@@ -249,7 +249,7 @@ impl Runner {
     }
 
     fn put_state(&self, state: State) {
-        self.context.statuses.put_connector(&self.name, self.context.status(state, None));
+        self.context.statuses.put_connector(&self.name, self.context.status(&self.name, state, None));
     }
 
     fn ask_for_tasks(&mut self) {
@@ -411,7 +411,7 @@ impl Runner {
             return Err(HerderError::NotFound(format!("Unknown task: {}-{number}", self.name)));
         };
         self.stop_tasks(|known, _| *known == number).await;
-        self.context.statuses.put_task(&self.name, number, self.context.status(State::Restarting, None));
+        self.context.statuses.put_task(&self.name, number, self.context.status(&self.name, State::Restarting, None));
         // References are resolved at every start of an instance, so that a renewed secret is taken up.
         let raw = self.desired().map(|desired| Arc::clone(&desired.config)).unwrap_or_default();
         let plan = Plan::make(&self.name, &raw, &*self.context.classes, &*self.context.engine).await;
@@ -423,7 +423,7 @@ impl Runner {
                 self.start_task(&Arc::new(plan), number, config).await
             }
             Err(message) => {
-                let status = self.context.status(State::Failed, Some(message));
+                let status = self.context.status(&self.name, State::Failed, Some(message));
                 self.context.statuses.put_task_safe(&self.name, number, status);
                 Err(HerderError::Internal(format!("Failed to start task: {}-{number}", self.name)))
             }
@@ -433,11 +433,11 @@ impl Runner {
     async fn restart(&mut self, request: &RestartRequest) {
         let plan = super::restart::RestartPlan::of(&self.context.statuses, &self.name, request);
         for number in &plan.tasks {
-            self.context.statuses.put_task(&self.name, *number, self.context.status(State::Restarting, None));
+            self.context.statuses.put_task(&self.name, *number, self.context.status(&self.name, State::Restarting, None));
         }
         self.stop_tasks(|number, _| plan.tasks.contains(number)).await;
         for number in &plan.tasks {
-            self.context.statuses.put_task(&self.name, *number, self.context.status(State::Restarting, None));
+            self.context.statuses.put_task(&self.name, *number, self.context.status(&self.name, State::Restarting, None));
         }
         if plan.connector {
             self.restart_connector().await;

@@ -33,7 +33,7 @@ impl Task {
     ) -> Task {
         let is_restarting = context.statuses.task(&plan.name, number).is_some_and(|status| status.state == State::Restarting);
         if !is_restarting {
-            context.statuses.put_task(&plan.name, number, context.status(State::Unassigned, None));
+            context.statuses.put_task(&plan.name, number, context.status(&plan.name, State::Unassigned, None));
         }
         let running = match launch(context, plan, number, &config, paused).await {
             Ok(handle) => {
@@ -44,7 +44,7 @@ impl Task {
             Err(message) => {
                 let message = plan.secrets.hide(&message);
                 tracing::error!(connector = &*plan.name, task = number, "The task does not start: {message}");
-                let status = context.status(State::Failed, Some(message));
+                let status = context.status(&plan.name, State::Failed, Some(message));
                 context.statuses.put_task_safe(&plan.name, number, status);
                 None
             }
@@ -86,7 +86,7 @@ impl Task {
         }
         let has_failed = matches!(*phases.borrow(), TaskPhase::Failed(_));
         if !has_failed {
-            context.statuses.put_task_safe(name, number, context.status(State::Unassigned, None));
+            context.statuses.put_task_safe(name, number, context.status(name, State::Unassigned, None));
         }
     }
 }
@@ -111,8 +111,8 @@ async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases:
         match phase {
             // The end is told by whoever asked for it.
             TaskPhase::Starting | TaskPhase::Stopped => {}
-            TaskPhase::Running => statuses.put_task(&plan.name, number, context.status(State::Running, None)),
-            TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(State::Paused, None)),
+            TaskPhase::Running => statuses.put_task(&plan.name, number, context.status(&plan.name, State::Running, None)),
+            TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(&plan.name, State::Paused, None)),
             TaskPhase::Failed(trace) => {
                 let trace = plan.secrets.hide(&trace);
                 tracing::error!(
@@ -120,7 +120,7 @@ async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases:
                     task = number,
                     "The task failed and stays so until it is restarted: {trace}"
                 );
-                statuses.put_task_safe(&plan.name, number, context.status(State::Failed, Some(trace)));
+                statuses.put_task_safe(&plan.name, number, context.status(&plan.name, State::Failed, Some(trace)));
             }
         }
         if phases.changed().await.is_err() {
