@@ -92,8 +92,7 @@ async fn a_full_producer_waits_and_a_cancelled_batch_counts_as_failed() {
 async fn an_unreachable_broker_blocks_neither_send_nor_close() {
     let worker = [("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())];
     let settings = ClientSettings::source_producer(&worker, "c", 0, &[]).expect("settings");
-    let mut producer =
-        SourceProducer::new(settings, ProducerLimits { batches: 1, ..ProducerLimits::default() });
+    let mut producer = SourceProducer::new(settings, ProducerLimits { batches: 1, ..ProducerLimits::default() });
     producer.send(&batch("t", -1, &["a"])).await.expect("queued");
     let second = batch("t", -1, &["b"]);
     assert!(tokio::time::timeout(Duration::from_millis(50), producer.send(&second)).await.is_err(), "no room for a second batch");

@@ -166,6 +166,7 @@ mod tests {
         TransformStep {
             alias: "t".to_owned(),
             class: class(),
+            shown: class(),
             component: component.clone(),
             config: Vec::new(),
             predicate: guard.map(predicate),
@@ -181,7 +182,7 @@ mod tests {
             let before = link.chain.usage().calls;
             link.chain.apply(&batch(10, 100)).await.expect("apply");
             assert_eq!(link.chain.usage().calls - before, 1, "one call for all steps of a group");
-            calls.push(link.class.split(',').count());
+            calls.push(link.classes.len());
         }
         calls
     }
