@@ -6,6 +6,7 @@
 
 mod backoff;
 mod chain;
+mod creation;
 mod dead_letter;
 mod error;
 mod handle;
@@ -21,6 +22,7 @@ mod spec;
 #[cfg(test)]
 mod testing;
 
+pub use creation::{CreationError, TopicCreation};
 pub use chain::{ChainSpec, Link, PredicateStep, StartChain, TransformStep, group_steps};
 pub use handle::{Target, TaskHandle, TaskId, TaskState};
 pub use plugin::{Chain, PluginSpec, SinkPlugin, SourcePlugin, StartSink, StartSource};

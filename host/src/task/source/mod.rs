@@ -71,7 +71,7 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
         plugin,
         pipeline: Pipeline::new(Direction::Source, spec.converters, links),
         outflow: Outflow::new(&spec.id, producer, context.checkpoints, spec.commit, seen, run.counters.clone()),
-        topics: Topics::new(spec.admin),
+        topics: Topics::new(spec.creation),
         reporter,
         backoff: Backoff::default(),
         poll_at: Instant::now(),
