@@ -67,7 +67,7 @@ use crate::plugin::Catalogue;
 use crate::store::{ConfigStore, OffsetStore, State, StatusStore, StoreError};
 
 /// The release of Kafka Connect whose interface this is.
-pub const KAFKA_CONNECT_VERSION: &str = "4.1.0";
+pub const KAFKA_CONNECT_VERSION: &str = "4.3.1";
 
 /// How long the reconciler may take to answer before the worker is called unhealthy: Kafka Connect's.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);

@@ -116,6 +116,12 @@ impl<'a> Validation<'a> {
                 def.define(own);
             }
             let mut values = def.validate(&self.config);
+            for value in &mut values {
+                // The converter knows nothing of the prefix, nor do its messages.
+                let own = value.name.trim_start_matches(key).trim_start_matches('.').to_owned();
+                let (full, own) = (format!("configuration {}:", value.name), format!("configuration {own}:"));
+                value.errors.iter_mut().for_each(|message| *message = message.replace(&full, &own));
+            }
             let role = key.split('.').next().unwrap_or_default();
             if let Some(kind) = values.iter_mut().find(|value| value.name == format!("{key}.converter.type")) {
                 // Set by the worker, whatever the configuration says.
