@@ -273,7 +273,9 @@ fn with_prefix(pairs: &Pairs, prefix: &str) -> Pairs {
 fn warnings(pairs: &Pairs) -> Vec<String> {
     let mut warnings = Vec::new();
     for ignored in IGNORED {
-        let is_this = |key: &str| key == ignored.name || (ignored.name.ends_with('.') && key.starts_with(ignored.name));
+        // Keys of a class that is ignored are ignored with it.
+        let stem = ignored.name.trim_end_matches('.');
+        let is_this = |key: &str| key == ignored.name || key.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'));
         if pairs.iter().any(|(key, _)| is_this(key)) {
             warnings.push(format!("{} is ignored: {}", ignored.name.trim_end_matches('.'), ignored.why));
         }
@@ -282,6 +284,13 @@ fn warnings(pairs: &Pairs) -> Vec<String> {
         if key.starts_with("hawser.") && find(key).is_none() {
             warnings.push(format!("{key} is not a key of Hawser: check its spelling"));
         }
+    }
+    if pairs.iter().any(|(key, value)| key == "exactly.once.source.support" && !value.trim().eq_ignore_ascii_case("disabled")) {
+        warnings.push(
+            "exactly.once.source.support is ignored: sources deliver at least once, and connectors with \
+             exactly.once.support=required are refused"
+                .to_owned(),
+        );
     }
     for (prefix, key) in
         [("config", "cleanup.policy"), ("config", "partitions"), ("offset", "cleanup.policy"), ("status", "cleanup.policy")]

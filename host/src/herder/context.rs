@@ -52,17 +52,6 @@ pub(super) struct Running {
     pub(super) uses: Vec<(Arc<str>, String)>,
 }
 
-impl Running {
-    /// A task was started on its own: it may run on newer uploads than the rest.
-    pub(super) fn add(&mut self, uses: &[(Arc<str>, String)]) {
-        for used in uses {
-            if !self.uses.contains(used) {
-                self.uses.push(used.clone());
-            }
-        }
-    }
-}
-
 /// Shared by everything in this room.
 pub(super) struct Context {
     pub(super) configs: Arc<ConfigStore>,

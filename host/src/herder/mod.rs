@@ -24,18 +24,22 @@ pub mod plan;
 pub mod secrets;
 pub mod validation;
 
+mod client_keys;
 mod connectors;
 mod context;
 mod error;
 mod offsets;
 mod plugins;
 mod reconciler;
+mod recovery;
 mod restart;
 mod runner;
 mod status;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod validator;
 
 use std::sync::Arc;
