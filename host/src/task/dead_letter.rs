@@ -34,9 +34,9 @@ impl DeadLetters {
     pub(super) async fn open(spec: &DeadLetterSpec, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
         let (partitions, replication) = (Some(PARTITIONS), Some(spec.replication));
         let topic = NewTopicSpec { partitions, replication, ..NewTopicSpec::with_defaults(&spec.topic) };
-        let created = create_if_missing(&Admin::new(spec.admin.clone()), &topic).await;
+        let created = create_if_missing(&Admin::new(spec.admin.clone()), &topic, "dead letter queue").await;
         created.map_err(|reason| TaskError::NewDeadLetters { topic: spec.topic.clone(), reason })?;
-        let producer = SourceProducer::connect(&spec.producer, ProducerLimits::default()).await?;
+        let producer = SourceProducer::new(spec.producer.clone(), ProducerLimits::default());
         Ok(DeadLetters {
             topic: spec.topic.clone(),
             headers: spec.headers,
@@ -112,10 +112,6 @@ impl DeadLetters {
     /// Whether so many of them are durable.
     pub(super) fn is_durable(&self, written: u64) -> bool {
         self.durable >= written
-    }
-
-    pub(super) fn in_flight(&self) -> bool {
-        self.durable < self.written
     }
 
     /// Waits until one more batch of letters is durable.

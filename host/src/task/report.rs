@@ -97,8 +97,8 @@ impl Reporter {
     /// [`TaskError::DeadLetters`] when it was refused.
     pub(super) async fn dead_letter_acked(&mut self) -> Result<(), TaskError> {
         match &mut self.dead_letters {
-            Some(dead_letters) if dead_letters.in_flight() => dead_letters.acked().await,
-            _ => std::future::pending().await,
+            Some(dead_letters) => dead_letters.acked().await,
+            None => std::future::pending().await,
         }
     }
 

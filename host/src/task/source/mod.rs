@@ -69,13 +69,13 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
     let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(()) };
-    let producer = SourceProducer::connect(&spec.producer, spec.producer_limits).await?;
+    let producer = SourceProducer::new(spec.producer, spec.producer_limits);
     let seen = TopicsSeen::new(spec.id.connector.clone(), context.topics);
     let mut task = SourceTask {
         plugin,
         pipeline,
         outflow: Outflow::new(&spec.id, producer, context.checkpoints, spec.commit, seen, run.counters.clone()),
-        topics: Topics::new(spec.admin),
+        topics: Topics::new(spec.creation),
         reporter,
         backoff: Backoff::default(),
         poll_at: Instant::now(),
