@@ -339,9 +339,8 @@ fn read_plain(object: Text, data: &[u8], scratch: &[u8], members: &mut Vec<Membe
     let text = object.of(data, scratch);
     let part = |range: Range<usize>| Text { place: object.place, start: object.start + range.start, length: range.len() };
     scan::members(text, |name, value| {
-        let known = position(members, data, scratch, text.get(name.clone())?);
-        match known.and_then(|place| members.get_mut(place)) {
-            Some(member) => member.value = part(value),
+        match position(members, data, scratch, text.get(name.clone())?) {
+            Some(place) => members.get_mut(place)?.value = part(value),
             None if members.len() >= FEW_MEMBERS => return None,
             None => members.push(Member { name: part(name), value: part(value) }),
         }
