@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hawser::config::parse_override;
 use hawser::herder::loggers::Loggers;
 use hawser::worker::{Options, Worker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -105,7 +106,17 @@ fn start_log(format: LogFormat, level: LevelFilter) -> Result<Arc<Loggers>> {
     })))
 }
 
+/// Raises the limit of open files to what the system allows at most: a Kafka client holds about a dozen, and the usual limit of 1,024 would
+/// be met by less than a hundred connectors.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "The limit of open files stays at {:?}.", limit.current);
+    }
+}
+
 fn run(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve_until_told(serve, loggers));
     runtime.shutdown_timeout(LAST_THREADS);
