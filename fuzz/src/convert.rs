@@ -101,7 +101,14 @@ pub fn encode(data: &[u8]) {
         let mut batch = BatchBuilder::default();
         for (schema, payload) in [(put, Some(payload)), (put, None), (1, Some(payload)), (2, Some(payload)), (0, Some(payload))] {
             let header = HeaderRef { name: "h", value: payload, schema };
-            let record = Record { topic: "t", value: payload, value_schema: schema, key: payload, key_schema: schema, ..Record::default() };
+            let record = Record {
+                topic: "t",
+                value: payload,
+                value_schema: schema,
+                key: payload,
+                key_schema: schema,
+                ..Record::default()
+            };
             batch.push(record, [header]);
         }
         let batch = batch.finish();

@@ -65,13 +65,8 @@ struct FakeClasses;
 
 fn classes() -> Vec<FoundClass> {
     let key = |name: &str, kind, default| ConfigKey::new(name, kind, default, Importance::High, "");
-    let class = |name: &str, kind, keys| FoundClass {
-        name: name.to_owned(),
-        kind,
-        version: "1.0.0".to_owned(),
-        plugin: None,
-        keys,
-    };
+    let class =
+        |name: &str, kind, keys| FoundClass { name: name.to_owned(), kind, version: "1.0.0".to_owned(), plugin: None, keys };
     let absent = || Default::Value(None);
     vec![
         class("FileSink", ClassKind::Sink, vec![key("file", Type::String, absent()), key("n", Type::Int, absent())]),

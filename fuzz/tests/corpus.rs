@@ -13,8 +13,7 @@ const CHANGES: u32 = 20;
 fn every_input_is_handled() {
     for (name, target) in TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-        let mut inputs: Vec<_> =
-            std::fs::read_dir(&folder).expect(name).map(|entry| entry.expect("an entry").path()).collect();
+        let mut inputs: Vec<_> = std::fs::read_dir(&folder).expect(name).map(|entry| entry.expect("an entry").path()).collect();
         inputs.sort();
         assert!(!inputs.is_empty(), "{name} has no seeds");
         for path in inputs {

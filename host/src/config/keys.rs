@@ -276,8 +276,14 @@ pub const KEYS: &[Key] = &[
     ),
     key(Hawser, "hawser.plugin.max.bytes", Long, Text("67108864"), "Largest component that may be uploaded.")
         .checked(Check::AtLeast(1)),
-    key(Hawser, "hawser.plugin.compile.timeout.ms", Long, Text("300000"), "Time for compiling one upload, on the clock and on processors.")
-        .checked(Check::AtLeast(1000)),
+    key(
+        Hawser,
+        "hawser.plugin.compile.timeout.ms",
+        Long,
+        Text("300000"),
+        "Time for compiling one upload, on the clock and on processors.",
+    )
+    .checked(Check::AtLeast(1000)),
     key(Hawser, "hawser.plugin.compile.memory.bytes", Long, Text("4294967296"), "Address space for compiling one upload.")
         .checked(Check::AtLeast(1)),
     key(

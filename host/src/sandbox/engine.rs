@@ -132,8 +132,13 @@ impl Sandbox {
         let artifact = self.compile(&digest, wasm).await?;
         drop(turn);
         blocking(move || {
-            let compiled = shared.keep(&digest, artifact)?;
-            Component::new(&shared, compiled, digest).map(Arc::new)
+            let artifact = CheckedArtifact::fresh(artifact);
+            let failed = |error: wasmtime::Error| LoadError::Internal(format!("{error:#}"));
+            let compiled = artifact::load(&shared.engine, &artifact).map_err(failed)?;
+            let component = Component::new(&shared, compiled, digest)?;
+            // What is no plugin is not kept.
+            shared.keep(component.digest(), &artifact);
+            Ok(Arc::new(component))
         })
         .await
     }
@@ -186,12 +191,10 @@ impl Shared {
         }
     }
 
-    /// Keeps what was compiled just now, and loads it.
-    fn keep(&self, digest: &Digest, artifact: Vec<u8>) -> Result<wasmtime::component::Component, LoadError> {
-        if let Err(error) = self.cache.write(digest, &artifact) {
+    fn keep(&self, digest: &Digest, artifact: &CheckedArtifact) {
+        if let Err(error) = self.cache.write(digest, artifact.bytes()) {
             tracing::warn!(%digest, %error, "a compiled plugin cannot be kept; it is compiled again after a restart");
         }
-        artifact::load(&self.engine, &CheckedArtifact::fresh(artifact)).map_err(|error| LoadError::Internal(format!("{error:#}")))
     }
 }
 
