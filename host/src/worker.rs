@@ -25,7 +25,7 @@ use crate::herder::{Herder, Parts, Settings};
 use crate::kafka::{Admin, ClientKind, ClientSettings};
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::rest::{self, Startup};
-use crate::sandbox::{InstanceLimits, Sandbox, SandboxOptions};
+use crate::sandbox::{CompileLimits, InstanceLimits, Sandbox, SandboxOptions};
 use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OFFSETS_LOG, OffsetStore, StatusStore, TargetState};
 use crate::task::CommitTiming;
 use crate::tenant::Policy;
@@ -48,6 +48,8 @@ pub struct Options {
     pub overrides: Pairs,
     /// Files of connectors that a worker on its own starts with.
     pub connectors: Vec<PathBuf>,
+    /// The `hawser` program, which compiles uploads in processes of their own; `None`: they are compiled in this one.
+    pub compiler: Option<PathBuf>,
 }
 
 /// A worker that serves.
@@ -79,7 +81,7 @@ impl Worker {
         let stop = CancellationToken::new();
         let listeners = Listeners::serve(&config, &stop).await?;
         let stores = Stores::open(&config).await?;
-        let sandbox = Arc::new(Sandbox::new(sandbox_options(&config, &data_dir)?)?);
+        let sandbox = Arc::new(Sandbox::new(sandbox_options(&config, &data_dir, options.compiler.clone())?)?);
         let catalogue = Catalogue::open(sandbox, data_dir.join("plugins"), CatalogueLimits::default()).await?;
         let herder = start_herder(&config, stores, Arc::new(catalogue), loggers, &listeners).await?;
         listeners.open(&config, &herder);
@@ -307,9 +309,11 @@ impl Stores {
     }
 }
 
-fn sandbox_options(config: &WorkerConfig, data_dir: &Path) -> Result<SandboxOptions> {
+fn sandbox_options(config: &WorkerConfig, data_dir: &Path, compiler: Option<PathBuf>) -> Result<SandboxOptions> {
     let mut options = SandboxOptions::new(data_dir.join("compiled"));
     options.max_component_bytes = usize::try_from(config.max_component_bytes)?;
+    options.compiler = compiler;
+    options.compile = CompileLimits { timeout: config.compile_timeout, memory_bytes: config.compile_memory_bytes };
     options.limits = limits(config)?;
     Ok(options)
 }

@@ -177,6 +177,10 @@ pub struct WorkerConfig {
     pub data_dir: PathBuf,
     /// `hawser.plugin.max.bytes`.
     pub max_component_bytes: u64,
+    /// `hawser.plugin.compile.timeout.ms`.
+    pub compile_timeout: Duration,
+    /// `hawser.plugin.compile.memory.bytes`.
+    pub compile_memory_bytes: u64,
     /// `hawser.sandbox.files`: what connectors may be granted.
     pub grantable_files: Vec<String>,
     /// `hawser.sandbox.http`: what connectors may be granted.
@@ -248,6 +252,8 @@ impl WorkerConfig {
             rest: values.rest(),
             data_dir: values.text("hawser.data.dir").into(),
             max_component_bytes: u64::try_from(values.number("hawser.plugin.max.bytes")).unwrap_or_default(),
+            compile_timeout: values.millis("hawser.plugin.compile.timeout.ms"),
+            compile_memory_bytes: u64::try_from(values.number("hawser.plugin.compile.memory.bytes")).unwrap_or_default(),
             grantable_files: values.list("hawser.sandbox.files"),
             grantable_hosts: values.list("hawser.sandbox.http"),
             sandbox_limits: values.sandbox_limits(),

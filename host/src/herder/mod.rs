@@ -206,11 +206,19 @@ impl Herder {
         name: &str,
         command: impl FnOnce(oneshot::Sender<Result<(), HerderError>>) -> Command,
     ) -> Result<(), HerderError> {
-        let stopping = || HerderError::Internal("Worker is shutting down".to_owned());
         let (reply, answer) = oneshot::channel();
         let request = Request::Tell(name.into(), command(reply));
-        self.requests.send(request).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        self.requests.send(request).await.map_err(|_| self.unanswered())?;
+        answer.await.map_err(|_| self.unanswered())?
+    }
+
+    /// Why there was no answer: the worker stops; or the actor that was asked ended, because its connector was deleted just before
+    /// (and perhaps created anew).
+    fn unanswered(&self) -> HerderError {
+        match self.stop.is_cancelled() {
+            true => HerderError::Internal("Worker is shutting down".to_owned()),
+            false => HerderError::conflicting(),
+        }
     }
 }
 

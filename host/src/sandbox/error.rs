@@ -3,6 +3,9 @@ use std::time::Duration;
 use super::limits::{BATCH_KEY, CPU_KEY, HOSTCALL_KEY, MEMORY_KEY, TABLE_KEY};
 use super::{Call, WIT_VERSIONS};
 
+const COMPILE_TIMEOUT_KEY: &str = "hawser.plugin.compile.timeout.ms";
+const COMPILE_MEMORY_KEY: &str = "hawser.plugin.compile.memory.bytes";
+
 /// The sandbox itself cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -35,6 +38,32 @@ pub enum LoadError {
     /// Not WebAssembly, a core module, damaged, or not a plugin.
     #[error("not a component that this worker can run: {0}")]
     NotAComponent(String),
+    /// More of something than a component needs that is not made to be hard to compile.
+    #[error("the component has {found} {what}, over this worker's limit of {allowed}; split it into smaller plugins")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much of it.
+        found: u64,
+        /// How much is allowed.
+        allowed: u64,
+    },
+    /// Over [`super::CompileLimits::timeout`].
+    #[error("compiling the component took longer than {} ms; make it smaller, or raise {COMPILE_TIMEOUT_KEY} of the worker", .limit.as_millis())]
+    TooSlow {
+        /// What it was allowed.
+        limit: Duration,
+    },
+    /// The compiler died of it.
+    #[error(
+        "compiling the component failed ({how}); it may take {allowed} bytes of memory: make it smaller, or raise {COMPILE_MEMORY_KEY} of the worker"
+    )]
+    Compiler {
+        /// How it ended, and its last words.
+        how: String,
+        /// [`super::CompileLimits::memory_bytes`].
+        allowed: u64,
+    },
     /// Built against another version of `hawser:connect`.
     #[error("the component is built against hawser:connect {found}; this worker runs {}: build it against one of these", WIT_VERSIONS.join(", "))]
     WitVersion {

@@ -12,5 +12,6 @@ mod hostile;
 mod lifecycle;
 mod proof;
 mod refused;
+mod siege;
 mod support;
 mod upload;
