@@ -24,18 +24,22 @@ pub mod plan;
 pub mod secrets;
 pub mod validation;
 
+mod client_keys;
 mod connectors;
 mod context;
 mod error;
 mod offsets;
 mod plugins;
 mod reconciler;
+mod recovery;
 mod restart;
 mod runner;
 mod status;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod validator;
 
 use std::sync::Arc;
@@ -63,7 +67,7 @@ use crate::plugin::Catalogue;
 use crate::store::{ConfigStore, OffsetStore, State, StatusStore, StoreError};
 
 /// The release of Kafka Connect whose interface this is.
-pub const KAFKA_CONNECT_VERSION: &str = "4.1.0";
+pub const KAFKA_CONNECT_VERSION: &str = "4.3.1";
 
 /// How long the reconciler may take to answer before the worker is called unhealthy: Kafka Connect's.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -220,9 +224,9 @@ fn forget_former_life(context: &Context) {
             continue;
         }
         for (task, _) in context.statuses.tasks(&name) {
-            context.statuses.put_task_safe(&name, task, context.status(State::Unassigned, None));
+            context.statuses.put_task_safe(&name, task, context.status(&name, State::Unassigned, None));
         }
-        context.statuses.put_connector_safe(&name, context.status(State::Unassigned, None));
+        context.statuses.put_connector_safe(&name, context.status(&name, State::Unassigned, None));
     }
 }
 

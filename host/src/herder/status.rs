@@ -72,12 +72,12 @@ impl Herder {
             .statuses
             .connector(name)
             .ok_or_else(|| HerderError::NotFound(format!("No status found for connector {name}")))?;
-        let version = self.version(name, status.state);
+        let version = shown_version(&status);
         let tasks = self.context.statuses.tasks(name).into_iter();
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
             connector: ConnectorState { state: status.state, worker_id: status.worker_id, trace: status.trace, version },
-            tasks: tasks.map(|(number, status)| self.task_state(name, number, status)).collect(),
+            tasks: tasks.map(|(number, status)| self.task_state(number, status)).collect(),
             kind: self.kind(name),
         })
     }
@@ -86,9 +86,10 @@ impl Herder {
     ///
     /// # Errors
     /// Nothing is known of such a task.
-    pub fn task_status(&self, name: &str, task: u32) -> Result<TaskState, HerderError> {
-        match self.context.statuses.task(name, task) {
-            Some(status) => Ok(self.task_state(name, task, status)),
+    pub fn task_status(&self, name: &str, task: i32) -> Result<TaskState, HerderError> {
+        let found = u32::try_from(task).ok().and_then(|task| Some((task, self.context.statuses.task(name, task)?)));
+        match found {
+            Some((task, status)) => Ok(self.task_state(task, status)),
             None => Err(HerderError::NotFound(format!("No status found for task {name}-{task}"))),
         }
     }
@@ -154,14 +155,14 @@ impl Herder {
         }
     }
 
-    fn task_state(&self, name: &str, id: u32, status: Status) -> TaskState {
-        let version = self.version(name, status.state);
+    fn task_state(&self, id: u32, status: Status) -> TaskState {
+        let version = shown_version(&status);
         TaskState { id, state: status.state, worker_id: status.worker_id, trace: status.trace, version }
     }
+}
 
-    /// The version that runs.
-    fn version(&self, name: &str, state: State) -> Option<String> {
-        let runs = matches!(state, State::Running | State::Paused | State::Failed | State::Restarting);
-        self.context.running.get(name).filter(|_| runs).map(|running| running.version.clone())
-    }
+/// The version that runs, as whoever runs it has written.
+fn shown_version(status: &Status) -> Option<String> {
+    let is_assigned = status.state != State::Unassigned;
+    status.version.clone().filter(|_| is_assigned)
 }

@@ -42,6 +42,8 @@ impl Shared {
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
                 tracing::warn!(target: "librdkafka", client, "{reason}");
             }
+            // No error, but what `enable.partition.eof` asks for.
+            Some(RDKafkaErrorCode::PartitionEOF) => {}
             _ => tracing::error!(target: "librdkafka", client, "{error}: {reason}"),
         }
     }

@@ -31,7 +31,12 @@ pub fn admin_router(herder: Arc<Herder>) -> Router {
 }
 
 fn finish(routes: Routes, herder: Arc<Herder>) -> Router {
-    routes.fallback(media::not_found).method_not_allowed_fallback(media::method_not_allowed).with_state(herder)
+    routes
+        .fallback(media::not_found)
+        .method_not_allowed_fallback(media::method_not_allowed)
+        .layer(from_fn(media::well_formed_path))
+        .layer(from_fn(media::tell_options))
+        .with_state(herder)
 }
 
 /// Lets pages of these origins use the API, if any are named (`access.control.allow.origin` and `.methods`).

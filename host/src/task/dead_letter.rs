@@ -36,7 +36,7 @@ impl DeadLetters {
             admin.create_topic(&topic).await.map_err(|error| failed(error.to_string()))?;
             tracing::info!(task = %id, topic = spec.topic, "created the dead letter queue");
         }
-        let producer = SourceProducer::connect(&spec.producer, ProducerLimits::default()).await?;
+        let producer = SourceProducer::new(spec.producer.clone(), ProducerLimits::default());
         Ok(DeadLetters { topic: spec.topic.clone(), headers: spec.headers, producer, builder: BatchBuilder::default(), counters })
     }
 
@@ -63,7 +63,7 @@ impl DeadLetters {
                 ("__connect.errors.task.id", &task),
                 ("__connect.errors.stage", failure.stage),
                 ("__connect.errors.class.name", &failure.class),
-                ("__connect.errors.exception.class.name", failure.exception),
+                ("__connect.errors.exception.class.name", &failure.exception),
                 ("__connect.errors.exception.message", message),
                 ("__connect.errors.exception.stacktrace", &stacktrace),
             ];

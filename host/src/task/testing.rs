@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::convert::Converters;
 use crate::kafka::testing::{PATIENCE, TestBroker};
-use crate::kafka::{ClientSettings, ProducerLimits, Subscription};
+use crate::kafka::{ProducerLimits, Subscription};
 use crate::record::{Batch, BatchBuilder, BatchLimits, Record, SchemaTable};
 use crate::sandbox::{
     Call, CallError, Checkpoint, Failure, OffsetReader, Polled, SinkRequests, TopicOffset, TopicPartition, Transformed, Usage,
@@ -221,7 +221,7 @@ pub(super) struct FakeChain {
 #[async_trait]
 impl StartChain for FakeChain {
     async fn start(&self) -> Result<Link, CallError> {
-        Ok(Link { chain: Box::new(self.clone()), when: None, class: "FakeChain".to_owned() })
+        Ok(Link { chain: Box::new(self.clone()), when: None, classes: vec!["FakeChain".to_owned()] })
     }
 }
 
@@ -241,7 +241,7 @@ impl Chain for FakeChain {
         let (mut batch, origins) = select::select(records, |at| !ends(at, b'x') && !ends(at, b'!'));
         batch.offsets.clear();
         let refused = (0..records.len()).filter(|at| ends(*at, b'!'));
-        let failures = refused.map(|at| Failure { index: at as u32, reason: "refused".to_owned() }).collect();
+        let failures = refused.map(|at| refusal(at as u32, "refused")).collect();
         Ok(Transformed { records: batch, origins, failures })
     }
 
@@ -308,6 +308,11 @@ impl TopicTracker for Mutex<Vec<String>> {
     }
 }
 
+/// A record that a plugin refuses.
+pub(super) fn refusal(index: u32, reason: &str) -> Failure {
+    Failure { index, reason: reason.to_owned(), kind: None, step: 0 }
+}
+
 /// A trap in a call.
 pub(super) fn trap(call: Call) -> CallError {
     CallError::Trap { call, message: "unreachable".to_owned() }
@@ -360,7 +365,7 @@ pub(super) fn source_spec(broker: &TestBroker, fake: &Fake) -> SourceSpec {
         converters: converters(BYTES),
         producer: broker.producer_settings(),
         producer_limits: ProducerLimits::default(),
-        admin: Some(ClientSettings::admin(&broker.worker(), "test", &[]).expect("settings")),
+        creation: None,
         errors: ErrorPolicy::default(),
         commit: eager_commits(),
         paused: false,

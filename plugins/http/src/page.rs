@@ -68,7 +68,11 @@ pub fn records(body: &str, format: Format, pointer: &str) -> Result<Vec<String>,
 
 /// The target of the link `rel="next"` in the headers `Link` (RFC 8288).
 pub fn next_link(response: &Response) -> Option<String> {
-    let links = response.headers.iter().filter(|(name, _)| name == "link").flat_map(|(_, value)| value.split(",<").flat_map(|part| part.split(", <")));
+    let links = response
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "link")
+        .flat_map(|(_, value)| value.split(",<").flat_map(|part| part.split(", <")));
     links.filter_map(|link| link.trim().trim_start_matches('<').split_once('>')).find_map(|(target, parameters)| {
         let is_next = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('=')).any(|(name, value)| {
             let value = value.trim().trim_end_matches(',').trim_matches('"');

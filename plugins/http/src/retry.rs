@@ -1,6 +1,6 @@
 //! When a request is tried again.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use hawser_plugin::http::Response;
 
@@ -30,24 +30,8 @@ pub fn retry_after(response: &Response) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Some(Duration::from_secs(http_date(text)?.saturating_sub(now)))
-}
-
-/// Seconds since the epoch of a date in the format that HTTP sends, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
-fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let day: u64 = parts.next()?.parse().ok()?;
-    let name = parts.next()?;
-    let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
-    let year: u64 = parts.next()?.parse().ok().filter(|year| (1970..10_000).contains(year))?;
-    let mut clock = parts.next()?.split(':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    // Days from a year that begins in March, in which the leap day is the last one.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    Some((days.checked_sub(719_468)? * 24 + hour) * 3600 + minute * 60 + second)
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -68,15 +52,18 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read() {
-        for (text, expect) in [
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
-            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
-            ("Tue, 29 Feb 2028 12:00:00 GMT", Some(1_835_438_400)),
-            ("soon", None),
-            ("Sun, 06 Nob 1994 08:49:37 GMT", None),
-        ] {
-            assert_eq!(http_date(text), expect, "{text}");
+    fn services_say_how_long_to_wait() {
+        fn check(value: &str, expect: Option<Duration>) {
+            let response = Response { status: 429, headers: vec![("retry-after".into(), value.into())], body: vec![] };
+            let wait = retry_after(&response).map(|wait| Duration::from_secs(wait.as_secs_f64().round() as u64));
+            assert_eq!(wait, expect, "{value}");
         }
+        check("7", Some(Duration::from_secs(7)));
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(Duration::ZERO));
+        check("soon", None);
+        check("-1", None);
+        let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(86_400));
+        let response = Response { status: 503, headers: vec![("retry-after".into(), later)], body: vec![] };
+        assert!(retry_after(&response).is_some_and(|wait| wait > Duration::from_secs(86_000)));
     }
 }

@@ -85,7 +85,8 @@ impl Codes {
             (first <= last).then_some(first..=last)
         };
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let parsed = entries.map(|entry| range(entry).ok_or_else(|| format!("`{entry}` is no status code or range such as 200-299")));
+        let parsed =
+            entries.map(|entry| range(entry).ok_or_else(|| format!("`{entry}` is no status code or range such as 200-299")));
         parsed.collect::<Result<_, _>>().map(Self)
     }
 

@@ -44,11 +44,20 @@ enum Paging {
     /// In the header Link.
     Link,
     /// The URL is in the response.
-    Next { pointer: String },
+    Next {
+        pointer: String,
+    },
     /// What to put into a parameter is in the response.
-    Cursor { pointer: String, parameter: String, keep: bool },
+    Cursor {
+        pointer: String,
+        parameter: String,
+        keep: bool,
+    },
     /// It has the next number; a page without records is the last.
-    Number { parameter: String, first: u64 },
+    Number {
+        parameter: String,
+        first: u64,
+    },
 }
 
 /// Asks for what is newer than the newest record.
@@ -225,7 +234,9 @@ impl Source for HttpSource {
 
     fn poll(&mut self, batch: &mut SourceBatch) -> Result<()> {
         if self.pending.is_empty() {
-            if let Some(left) = self.resume_at.map(|at| at.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()) {
+            if let Some(left) =
+                self.resume_at.map(|at| at.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+            {
                 batch.idle(left);
                 return Ok(());
             }

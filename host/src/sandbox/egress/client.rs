@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{CONNECT_TIMEOUT, DialError, Egress, refused_destination, secrets};
 use crate::sandbox::grants::{Destination, Protocol, Scheme, Secret, Target, is_meant};
-use crate::sandbox::limits::HTTP_BODY_KEY;
+use crate::sandbox::limits::{CONNECTIONS_KEY, HTTP_BODY_KEY};
 use crate::sandbox::{Grants, InstanceLimits};
 
 /// Time to the first byte of a response, and between its parts, unless the guest asks for another.
@@ -121,7 +121,14 @@ impl Client {
         let deadline = Instant::now() + options.connect_timeout.map_or(CONNECT_TIMEOUT, |asked| asked.min(CONNECT_TIMEOUT));
         let read_timeout = |asked: Option<Duration>| asked.map_or(READ_TIMEOUT, |asked| asked.min(MAX_READ_TIMEOUT));
         let place = timeout_at(deadline, self.places.clone().acquire_owned()).await;
-        let place = place.ok().and_then(Result::ok).ok_or(Error::ConnectionLimitReached)?;
+        let Some(place) = place.ok().and_then(Result::ok) else {
+            let most = self.max_places;
+            self.egress.refusals.note(&format!(
+                "it has {most} requests under way, which is all that it may; let it read their answers to the end, or raise \
+                 {CONNECTIONS_KEY}"
+            ));
+            return Err(Error::ConnectionLimitReached);
+        };
         loop {
             let kept = self.idle.take(&origin).await;
             let is_kept = kept.is_some();

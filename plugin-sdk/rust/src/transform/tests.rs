@@ -4,7 +4,26 @@ use super::*;
 use crate::class::ClassInfo;
 use crate::record::tests::{any_records, build};
 use crate::record::{Batch, NewRecord, Payload, SchemaId};
-use crate::testing::{ChainBuilder, Transformed, batch, batch_from_kafka};
+use crate::testing::{ChainBuilder, Failed, Transformed, batch, batch_from_kafka};
+
+/// Refuses every record, in its own way.
+struct Refuse;
+
+impl Class for Refuse {
+    fn class() -> ClassInfo {
+        ClassInfo::new("Refuse")
+    }
+}
+
+impl Transform for Refuse {
+    fn start(_: &Config) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn apply(&mut self, _: &mut Record) -> Result<Verdict, RecordError> {
+        Err(RecordError::of_kind("org.example.Refusal", "no"))
+    }
+}
 
 /// Does to a record what its value, a list of words, says.
 struct Obey;
@@ -160,9 +179,17 @@ fn tells_what_came_from_where() {
     ] {
         let out = obey(&words);
         assert_eq!(out.origins, origins, "{words:?}");
-        assert_eq!(out.failures.iter().map(|failure| failure.0).collect::<Vec<_>>(), failures, "{words:?}");
+        assert_eq!(out.failures.iter().map(|failure| failure.index).collect::<Vec<_>>(), failures, "{words:?}");
     }
-    assert_eq!(obey(&["fail"]).failures, [(0, "it said fail".to_owned())]);
+    let mut chain = ChainBuilder::new().step::<Obey>(&[]).step::<Refuse>(&[]).start().unwrap();
+    let out = chain.apply(batch(&[NewRecord::new("t").value("fail"), NewRecord::new("t").value("-")]).unwrap()).unwrap();
+    let failed = |index, reason: &str, kind: Option<&str>, step| Failed {
+        index,
+        reason: reason.to_owned(),
+        kind: kind.map(str::to_owned),
+        step,
+    };
+    assert_eq!(out.failures, [failed(0, "it said fail", None, 0), failed(1, "no", Some("org.example.Refusal"), 1)]);
 }
 
 #[test]
@@ -223,7 +250,7 @@ fn what_is_no_object_is_the_records_fault() {
     ] {
         let mut chain = ChainBuilder::new().step::<Edit>(&[]).start().unwrap();
         let out = chain.apply(batch(&[NewRecord::new("t").value(value)]).unwrap()).unwrap();
-        assert!(out.failures[0].1.starts_with(expected), "{:?}", out.failures);
+        assert!(out.failures[0].reason.starts_with(expected), "{:?}", out.failures);
     }
 }
 
@@ -239,6 +266,28 @@ fn later_steps_see_what_earlier_ones_did() {
     let out = chain.apply(batch(&records).unwrap()).unwrap();
     assert_eq!(out.origins, [0]);
     assert_eq!(out.records.iter().next().unwrap().value().as_str(), Ok(r#"{"\\":1}"#));
+}
+
+#[test]
+fn neighbouring_steps_parse_a_payload_once() {
+    fn check(chain: ChainBuilder, value: &str, expect: (&str, usize)) {
+        let mut chain = chain.start().unwrap();
+        let before = object::PARSES.get();
+        let out = chain.apply(batch(&[NewRecord::new("t").value(Payload::json(value))]).unwrap()).unwrap();
+        let value = out.records.iter().next().unwrap().value();
+        assert_eq!((value.as_str().unwrap(), object::PARSES.get() - before), expect);
+    }
+    let edits = |words: [&'static str; 3]| {
+        words.into_iter().fold(ChainBuilder::new(), |chain, words| chain.step::<Edit>(&[("words", words)]))
+    };
+    check(edits(["a=x", "b", "x=y"]), r#"{"a":1,"b":2}"#, (r#"{"y":1}"#, 1));
+    check(edits(["z", "z", "z"]), r#"{"a":1}"#, (r#"{"a":1}"#, 1));
+    // Whoever asks for the text in between has it written, and not read again.
+    let looked_at = ChainBuilder::new()
+        .step::<Edit>(&[("words", "a=x")])
+        .select::<Is>(&[("text", r#"{"x":1}"#)], false)
+        .step::<Edit>(&[("words", "x=y")]);
+    check(looked_at, r#"{"a":1}"#, (r#"{"y":1}"#, 1));
 }
 
 #[test]
