@@ -7,6 +7,7 @@ use super::classes::{ClassKind, Classes};
 use super::config_def::{
     Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Type, Validator, Width, split_list,
 };
+use crate::sandbox::{GRANT_KEYS, is_secret_key};
 
 const COMMON: &str = "Common";
 const TRANSFORMS: &str = "Transforms";
@@ -15,6 +16,7 @@ const ERRORS: &str = "Error Handling";
 const TOPIC_CREATION: &str = "Topic Creation";
 const EXACTLY_ONCE: &str = "Exactly Once Support";
 const OFFSETS_TOPIC: &str = "offsets.topic";
+const SANDBOX: &str = "Sandbox";
 
 /// What the definitions depend on: the installed classes and the worker's defaults.
 #[derive(Clone)]
@@ -243,7 +245,9 @@ impl Framework {
             )
             .group(ERRORS, 5, Width::Short, "Log Error Details"),
         ];
-        ConfigDef { keys: keys.into() }
+        let mut def = ConfigDef { keys: keys.into() };
+        sandbox_keys(config).into_iter().for_each(|key| def.define(key));
+        def
     }
 
     fn lookup(&self, kind: ClassKind) -> ClassLookup {
@@ -361,6 +365,32 @@ fn stage_check(prefix: &str, negates_nothing: bool) -> Check {
         )),
         false => Ok(()),
     })
+}
+
+/// The keys of grants that a configuration sets. Kafka Connect has none of them, so that a configuration without them has the
+/// same keys there and here.
+fn sandbox_keys(config: &Checked<'_>) -> Vec<ConfigKey> {
+    let define = |name: &str, kind, doc| {
+        ConfigKey::new(name, kind, absent(), Importance::Medium, doc).group(SANDBOX, -1, Width::Long, name)
+    };
+    let mut keys = Vec::new();
+    for (name, _) in config.raw {
+        if is_secret_key(name) {
+            let is_reference = config.is_secret(name);
+            let doc =
+                "A secret that the worker puts into HTTP headers in the place of `{{secret:NAME}}`; the plugin never sees it.";
+            keys.push(define(name, Type::Password, doc).validator(Validator::Check(Arc::new(move |key, _| match is_reference {
+                true => Ok(()),
+                false => Err(format!(
+                    "{key} must be a reference to a config provider, such as ${{file:/etc/hawser/secrets.properties:token}}, so that \
+                     the secret is not kept with the configuration"
+                )),
+            }))));
+        } else if GRANT_KEYS.contains(&name.as_str()) {
+            keys.push(define(name, Type::List, "What the connector's plugins are granted; see docs/sandbox.md."));
+        }
+    }
+    keys
 }
 
 fn source_keys() -> [ConfigKey; 5] {
