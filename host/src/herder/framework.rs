@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::classes::{ClassKind, Classes};
 use super::config_def::{
-    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Type, Validator, Width, invalid_value, split_list,
+    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, Type, Validator, Value, Width, invalid_value,
+    split_list,
 };
+use crate::plugin::VersionRange;
 
 const COMMON: &str = "Common";
 const TRANSFORMS: &str = "Transforms";
@@ -80,7 +82,9 @@ impl Framework {
                 })
         };
         let version = |name: &str, default, importance, order, width, doc, display: &str| {
-            ConfigKey::new(name, Type::String, Default::Value(default), importance, doc).group(COMMON, order, width, display)
+            ConfigKey::new(name, Type::String, Default::Value(default), importance, doc)
+                .group(COMMON, order, width, display)
+                .validator(Validator::Check(Arc::new(check_version)))
         };
         let keys = [
             ConfigKey::new(
@@ -240,7 +244,11 @@ impl Framework {
 
     fn lookup(&self, kind: ClassKind) -> ClassLookup {
         let classes = Arc::clone(&self.classes);
-        Arc::new(move |name| classes.of_kind(kind, name, None).map(|class| class.name))
+        Arc::new(move |name| match (classes.of_kind(kind, name, None), classes.find(name, None)) {
+            (Some(class), _) => Lookup::Found(class.name),
+            (None, Ok(class)) => Lookup::OfOtherKind(class.name, interface(kind)),
+            (None, Err(_)) => Lookup::Missing,
+        })
     }
 
     /// Adds the keys of the transforms and predicates that the configuration names.
@@ -276,7 +284,7 @@ impl Framework {
             .group(&group, 0, Width::Long, &format!("{} type for {alias}", stage.class))
             .lookup(self.lookup(stage.kind))
             .recommended(self.classes.names(stage.kind))
-            .validator(Validator::Check(stage_check(stage, &prefix, negates_nothing))),
+            .validator(Validator::Check(negate_check(&prefix, negates_nothing))),
         );
         let found = given.and_then(|name| self.classes.of_kind(stage.kind, name, version));
         def.define(
@@ -316,6 +324,18 @@ impl Framework {
     }
 }
 
+/// Kafka Connect's interface of a kind of class.
+fn interface(kind: ClassKind) -> &'static str {
+    match kind {
+        ClassKind::Sink => "SinkConnector",
+        ClassKind::Source => "SourceConnector",
+        ClassKind::Transformation => "Transformation",
+        ClassKind::Predicate => "Predicate",
+        ClassKind::Converter => "Converter",
+        ClassKind::HeaderConverter => "HeaderConverter",
+    }
+}
+
 /// What transforms and predicates do not share.
 struct Stage {
     list: &'static str,
@@ -345,16 +365,22 @@ impl Stage {
     };
 }
 
-fn stage_check(stage: &Stage, prefix: &str, negates_nothing: bool) -> Check {
-    let class = stage.class;
+fn negate_check(prefix: &str, negates_nothing: bool) -> Check {
     let prefix = prefix.to_owned();
-    Arc::new(move |key, value| match value {
-        _ if negates_nothing => Err(format!(
+    Arc::new(move |_, _| match negates_nothing {
+        true => Err(format!(
             "Config '{prefix}negate' was provided but there is no config '{prefix}predicate' defining a predicate to be negated."
         )),
-        None => Err(invalid_value(key, "null", &format!("Not a {class}"))),
-        Some(_) => Ok(()),
+        false => Ok(()),
     })
+}
+
+/// Whether a value is a version or a range of versions.
+fn check_version(_: &str, value: Option<&Value>) -> Result<(), String> {
+    match value {
+        Some(Value::Text(text)) => text.parse::<VersionRange>().map(drop).map_err(|error| error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 fn source_keys() -> [ConfigKey; 5] {
@@ -377,7 +403,7 @@ fn source_keys() -> [ConfigKey; 5] {
             "`required`: the connector is refused unless it can deliver exactly once.",
         )
         .group(EXACTLY_ONCE, 2, Width::Short, "Exactly once support")
-        .validator(one_of_ignoring_case(&["requested", "required"])),
+        .validator(one_of_ignoring_case(&["REQUIRED", "REQUESTED"])),
         ConfigKey::new(
             "transaction.boundary",
             Type::String,
@@ -386,7 +412,7 @@ fn source_keys() -> [ConfigKey; 5] {
             "With exactly-once delivery, where transactions end.",
         )
         .group(EXACTLY_ONCE, 3, Width::Short, "Transaction Boundary")
-        .validator(one_of_ignoring_case(&["poll", "interval", "connector"])),
+        .validator(one_of_ignoring_case(&["INTERVAL", "POLL", "CONNECTOR"])),
         ConfigKey::new(
             "transaction.boundary.interval.ms",
             Type::Long,
@@ -411,12 +437,9 @@ fn source_keys() -> [ConfigKey; 5] {
 fn sink_keys() -> [ConfigKey; 5] {
     use Importance::{High, Medium};
     [
-        ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.").group(
-            COMMON,
-            4,
-            Width::Long,
-            "Topics",
-        ),
+        ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.")
+            .group(COMMON, 4, Width::Long, "Topics")
+            .validator(Validator::DistinctItems),
         ConfigKey::new("topics.regex", Type::String, default(""), High, "Regular expression for the topics to read.")
             .group(COMMON, 4, Width::Long, "Topics regex")
             .validator(Validator::Regex),

@@ -11,7 +11,6 @@ use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
-use super::recovery::RecoveryPolicy;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
@@ -282,9 +281,6 @@ impl Engine for LiveEngine {
                 let key = message.split(':').next().unwrap_or_default().to_owned();
                 errors.push((key, message));
             }
-        }
-        if let Err(wrong) = RecoveryPolicy::parse(config) {
-            errors.extend(wrong);
         }
         for (key, value) in config.iter().filter(|(key, _)| crate::sandbox::LIMIT_KEYS.contains(&key.as_str())) {
             if let Err(error) = self.limits.with_config(&[(key.clone(), value.clone())], &self.limits) {

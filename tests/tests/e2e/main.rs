@@ -4,6 +4,8 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
 mod broker;
+mod configuration;
+mod connect;
 mod crash;
 mod flow;
 mod hostile;
