@@ -10,7 +10,9 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hawser::config::parse_override;
 use hawser::herder::loggers::Loggers;
+use hawser::sandbox::{CompileOrder, compile_upload};
 use hawser::worker::{Options, Worker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -36,6 +38,9 @@ struct Cli {
 enum Command {
     /// Runs a worker until it is told to stop (SIGTERM, SIGINT).
     Serve(Serve),
+    /// What the worker runs to compile an upload.
+    #[command(hide = true)]
+    Compile(CompileOrder),
 }
 
 #[derive(Args)]
@@ -79,7 +84,10 @@ enum LogFormat {
 }
 
 fn main() -> ExitCode {
-    let Command::Serve(serve) = Cli::parse().command;
+    let serve = match Cli::parse().command {
+        Command::Serve(serve) => serve,
+        Command::Compile(order) => return ExitCode::from(compile_upload(&order)),
+    };
     match start_log(serve.log_format, serve.log_level).and_then(|loggers| run(serve, loggers)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -105,11 +113,26 @@ fn start_log(format: LogFormat, level: LevelFilter) -> Result<Arc<Loggers>> {
     })))
 }
 
+/// Raises the limit of open files to what the system allows at most: a Kafka client holds about a dozen, and the usual limit of 1,024 would
+/// be met by less than a hundred connectors.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "The limit of open files stays at {:?}.", limit.current);
+    }
+}
+
 fn run(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve_until_told(serve, loggers));
     runtime.shutdown_timeout(LAST_THREADS);
     ended
+}
+
+/// This very program, even if another version lies at its path by now.
+fn own_program() -> Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { Ok(std::env::current_exe()?) }
 }
 
 async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
@@ -121,6 +144,7 @@ async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
         data_dir: serve.data_dir,
         overrides: serve.overrides,
         connectors: serve.connectors,
+        compiler: Some(own_program()?),
     };
     let worker = tokio::select! {
         worker = Worker::start(options, loggers) => worker?,
@@ -128,7 +152,7 @@ async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     // Nobody may be reading.
-    let _ = writeln!(std::io::stdout(), "Hawser listens on http://{}", worker.address);
+    let _ = writeln!(std::io::stdout(), "Hawser listens on {}", worker.url);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

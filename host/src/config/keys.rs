@@ -278,6 +278,16 @@ pub const KEYS: &[Key] = &[
         .checked(Check::AtLeast(1)),
     key(
         Hawser,
+        "hawser.plugin.compile.timeout.ms",
+        Long,
+        Text("300000"),
+        "Time for compiling one upload, on the clock and on processors.",
+    )
+    .checked(Check::AtLeast(1000)),
+    key(Hawser, "hawser.plugin.compile.memory.bytes", Long, Text("4294967296"), "Address space for compiling one upload.")
+        .checked(Check::AtLeast(1)),
+    key(
+        Hawser,
         "hawser.sandbox.files",
         List,
         Text(""),

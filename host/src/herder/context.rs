@@ -76,7 +76,19 @@ impl Context {
             trace,
             worker_id: self.identity.worker_id.to_string(),
             generation: self.identity.generation,
-            version: self.running.get(connector).map(|running| running.version.clone()),
+            version: self
+                .running
+                .get(connector)
+                .map(|running| running.version.clone())
+                .or_else(|| self.installed_version(connector)),
         }
+    }
+
+    /// The version that a connector would run with if it were started.
+    fn installed_version(&self, connector: &str) -> Option<String> {
+        let snapshot = self.configs.snapshot();
+        let config = &snapshot.connector(connector)?.config;
+        let class = self.classes.find(config.get("connector.class")?, config.get("connector.plugin.version"));
+        Some(class.ok()?.version)
     }
 }

@@ -143,6 +143,7 @@ impl LiveEngine {
     fn source(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SourceSpec, String> {
         let env = self.env(plan, Some(task))?;
         let producer = ClientSettings::source_producer(&self.worker, &plan.name, task, &plan.config);
+        let errors = ErrorPolicy::for_source(&self.worker, &plan.name, task, &plan.config);
         Ok(SourceSpec {
             id: TaskId { connector: Arc::clone(&plan.name), task },
             plugin: self.instance(plan, config, env.clone())?,
@@ -151,7 +152,7 @@ impl LiveEngine {
             producer: producer.map_err(|error| error.to_string())?,
             producer_limits: ProducerLimits::default(),
             creation: self.creation(plan, task)?,
-            errors: ErrorPolicy::from_config(&plan.config).map_err(|error| error.to_string())?,
+            errors: errors.map_err(|error| error.to_string())?,
             commit: self.commit,
             paused,
         })

@@ -152,14 +152,12 @@ impl Reconciler {
 
     fn tell(&mut self, name: &Arc<str>, command: Command) {
         let refused = match self.handles.get(name) {
-            Some(handle) => handle.commands.try_send(command).err().map(mpsc::error::TrySendError::into_inner).map(|command| {
-                (
-                    command,
-                    HerderError::Conflict(
-                        "Cannot complete request because of a conflicting operation (e.g. worker rebalance)".to_owned(),
-                    ),
-                )
-            }),
+            Some(handle) => handle
+                .commands
+                .try_send(command)
+                .err()
+                .map(mpsc::error::TrySendError::into_inner)
+                .map(|command| (command, HerderError::conflicting())),
             None => Some((command, HerderError::NotFound(format!("Unknown connector: {name}")))),
         };
         if let Some((Command::RestartConnector(reply) | Command::RestartTask(_, reply) | Command::AwaitStopped(reply), error)) =

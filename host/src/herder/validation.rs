@@ -117,10 +117,11 @@ impl<'a> Validation<'a> {
                 def.define(own);
             }
             let mut values = def.validate(&self.config);
-            // Kafka Connect checks them without the prefix, and says so.
-            let prefix = format!("configuration {key}.");
-            for message in values.iter_mut().flat_map(|value| &mut value.errors) {
-                *message = message.replacen(&prefix, "configuration ", 1);
+            for value in &mut values {
+                // The converter knows nothing of the prefix, nor do its messages.
+                let own = value.name.trim_start_matches(key).trim_start_matches('.').to_owned();
+                let (full, own) = (format!("configuration {}:", value.name), format!("configuration {own}:"));
+                value.errors.iter_mut().for_each(|message| *message = message.replace(&full, &own));
             }
             let role = key.split('.').next().unwrap_or_default();
             if let Some(kind) = values.iter_mut().find(|value| value.name == format!("{key}.converter.type")) {

@@ -12,6 +12,7 @@ mod error;
 mod handle;
 mod pipeline;
 mod plugin;
+mod poison;
 mod policy;
 mod report;
 mod run;
