@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::classes::{ClassKind, Classes};
 use super::config_def::{
-    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Type, Validator, Width, split_list,
+    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, Type, Validator, Value, Width, split_list,
 };
+use crate::plugin::VersionRange;
 use crate::sandbox::{GRANT_KEYS, is_secret_key};
 
 const COMMON: &str = "Common";
@@ -87,7 +88,9 @@ impl Framework {
                 })
         };
         let version = |name: &str, default, importance, order, width, doc, display: &str| {
-            ConfigKey::new(name, Type::String, Default::Value(default), importance, doc).group(COMMON, order, width, display)
+            ConfigKey::new(name, Type::String, Default::Value(default), importance, doc)
+                .group(COMMON, order, width, display)
+                .validator(Validator::Check(Arc::new(check_version)))
         };
         let converter_version = |key: &str, kind: ClassKind, fallback: &Option<String>, order, doc, display: &str| {
             let name = config.text(key).or(fallback.as_deref());
@@ -252,7 +255,11 @@ impl Framework {
 
     fn lookup(&self, kind: ClassKind) -> ClassLookup {
         let classes = Arc::clone(&self.classes);
-        Arc::new(move |name| classes.of_kind(kind, name, None).map(|class| class.name))
+        Arc::new(move |name| match (classes.of_kind(kind, name, None), classes.find(name, None)) {
+            (Some(class), _) => Lookup::Found(class.name),
+            (None, Ok(class)) => Lookup::OfOtherKind(class.name, interface(kind)),
+            (None, Err(_)) => Lookup::Missing,
+        })
     }
 
     /// Adds the keys of the transforms and predicates that the configuration names.
@@ -328,6 +335,18 @@ impl Framework {
     }
 }
 
+/// Kafka Connect's interface of a kind of class.
+fn interface(kind: ClassKind) -> &'static str {
+    match kind {
+        ClassKind::Sink => "SinkConnector",
+        ClassKind::Source => "SourceConnector",
+        ClassKind::Transformation => "Transformation",
+        ClassKind::Predicate => "Predicate",
+        ClassKind::Converter => "Converter",
+        ClassKind::HeaderConverter => "HeaderConverter",
+    }
+}
+
 /// What transforms and predicates do not share.
 struct Stage {
     list: &'static str,
@@ -393,6 +412,14 @@ fn sandbox_keys(config: &Checked<'_>) -> Vec<ConfigKey> {
     keys
 }
 
+/// Whether a value is a version or a range of versions.
+fn check_version(_: &str, value: Option<&Value>) -> Result<(), String> {
+    match value {
+        Some(Value::Text(text)) => text.parse::<VersionRange>().map(drop).map_err(|error| error.to_string()),
+        _ => Ok(()),
+    }
+}
+
 fn source_keys() -> [ConfigKey; 5] {
     use Importance::{Low, Medium};
     [
@@ -413,7 +440,7 @@ fn source_keys() -> [ConfigKey; 5] {
             "`required`: the connector is refused unless it can deliver exactly once.",
         )
         .group(EXACTLY_ONCE, 2, Width::Short, "Exactly once support")
-        .validator(one_of_ignoring_case(&["requested", "required"])),
+        .validator(one_of_ignoring_case(&["REQUIRED", "REQUESTED"])),
         ConfigKey::new(
             "transaction.boundary",
             Type::String,
@@ -422,7 +449,7 @@ fn source_keys() -> [ConfigKey; 5] {
             "With exactly-once delivery, where transactions end.",
         )
         .group(EXACTLY_ONCE, 3, Width::Short, "Transaction Boundary")
-        .validator(one_of_ignoring_case(&["poll", "interval", "connector"])),
+        .validator(one_of_ignoring_case(&["INTERVAL", "POLL", "CONNECTOR"])),
         ConfigKey::new(
             "transaction.boundary.interval.ms",
             Type::Long,
@@ -447,12 +474,9 @@ fn source_keys() -> [ConfigKey; 5] {
 fn sink_keys() -> [ConfigKey; 5] {
     use Importance::{High, Medium};
     [
-        ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.").group(
-            COMMON,
-            4,
-            Width::Long,
-            "Topics",
-        ),
+        ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.")
+            .group(COMMON, 4, Width::Long, "Topics")
+            .validator(Validator::DistinctItems),
         ConfigKey::new("topics.regex", Type::String, default(""), High, "Regular expression for the topics to read.")
             .group(COMMON, 4, Width::Long, "Topics regex")
             .validator(Validator::Regex),

@@ -11,7 +11,6 @@ use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
-use super::recovery::RecoveryPolicy;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
@@ -283,9 +282,6 @@ impl Engine for LiveEngine {
                 }
             }
             Err(error) => errors.push((error.key().to_owned(), error.to_string())),
-        }
-        if let Err(wrong) = RecoveryPolicy::parse(config) {
-            errors.extend(wrong);
         }
         for (key, _) in config.iter().filter(|(key, _)| key.starts_with("sandbox.") && !is_sandbox_key(key)) {
             errors.push((key.clone(), format!("{key} is no key of the sandbox; check its spelling in docs/sandbox.md")));

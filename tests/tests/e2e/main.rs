@@ -5,6 +5,8 @@
 
 mod broker;
 mod clients;
+mod configuration;
+mod connect;
 mod crash;
 mod errors;
 mod flow;
