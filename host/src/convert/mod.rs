@@ -10,6 +10,7 @@
 //! [`Converters`] works on whole batches. A batch of which nothing must be rewritten is moved. To add a format, implement
 //! [`Converter`] in a module of its own and give it a row in [`classes`].
 
+mod avro;
 mod binary;
 pub mod classes;
 pub mod config;
@@ -20,6 +21,7 @@ mod error;
 mod header;
 mod json;
 mod payload;
+mod registry;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -27,5 +29,5 @@ mod tests;
 pub use classes::{ConverterClass, Role, find_class};
 pub use config::{ConfigError, ConfigKey};
 pub use converter::{Converter, Decoded, Encoded, Kept, Place};
-pub use converters::{Converted, Converters, Failure};
-pub use error::{ConvertError, DATA_EXCEPTION, SCHEMA_BUILDER_EXCEPTION, Stage};
+pub use converters::{Converted, Converters, Failure, Postponed};
+pub use error::{ConvertError, DATA_EXCEPTION, Outage, SCHEMA_BUILDER_EXCEPTION, Stage};

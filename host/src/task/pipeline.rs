@@ -1,6 +1,6 @@
 //! The stages between client and plugin: converters and transforms, each a function from batch to batch.
 
-use crate::convert::{Converted, Converters};
+use crate::convert::{Converted, Converters, Outage, Postponed};
 use crate::record::Batch;
 use crate::sandbox::{CallError, Failure};
 
@@ -48,6 +48,15 @@ pub(super) struct Processed {
     pub(super) rejected: Vec<Rejected>,
 }
 
+/// Why a batch did not come through.
+#[derive(Debug)]
+pub(super) enum Interrupted {
+    /// The task cannot handle it.
+    Failed(TaskError),
+    /// A converter's schema registry is in the way; what has been done so far.
+    Outage(Outage, Box<Processed>),
+}
+
 /// Converters and transforms of one task.
 pub(super) struct Pipeline {
     direction: Direction,
@@ -63,22 +72,40 @@ impl Pipeline {
     /// Runs a batch through all stages. A batch that no stage touches is moved.
     ///
     /// # Errors
-    /// [`TaskError::Transform`] when a chain as a whole fails; no stage has kept anything then.
-    pub(super) async fn run(&mut self, batch: Batch) -> Result<Processed, TaskError> {
+    /// [`Interrupted::Failed`] with [`TaskError::Transform`] when a chain as a whole fails; no stage has kept anything then.
+    pub(super) async fn run(&mut self, batch: Batch) -> Result<Processed, Interrupted> {
         let mut flow = Processed { batch, ..Processed::default() };
         if self.direction == Direction::Sink {
-            flow.convert(|batch| self.converters.decode(batch));
+            let converted = self.converters.decode(std::mem::take(&mut flow.batch)).await;
+            flow = flow.converted(converted)?;
         }
         for link in &mut self.links {
             if flow.batch.is_empty() {
                 break;
             }
-            flow.transform(link).await.map_err(|error| TaskError::Transform { class: link.class.clone(), error })?;
+            let transformed = flow.transform(link).await;
+            transformed.map_err(|error| Interrupted::Failed(TaskError::Transform { class: link.class.clone(), error }))?;
         }
-        if self.direction == Direction::Source && !flow.batch.is_empty() {
-            flow.convert(|batch| self.converters.encode(batch));
+        if self.direction == Direction::Source { self.encode(flow).await } else { Ok(flow) }
+    }
+
+    /// Goes on where [`run`](Self::run) was interrupted by an outage.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub(super) async fn resume(&mut self, flow: Processed) -> Result<Processed, Interrupted> {
+        match self.direction {
+            Direction::Sink => self.run(flow.batch).await,
+            Direction::Source => self.encode(flow).await,
         }
-        Ok(flow)
+    }
+
+    async fn encode(&mut self, mut flow: Processed) -> Result<Processed, Interrupted> {
+        if flow.batch.is_empty() {
+            return Ok(flow);
+        }
+        let converted = self.converters.encode(std::mem::take(&mut flow.batch)).await;
+        flow.converted(converted)
     }
 
     /// Bytes of memory that the transforms hold.
@@ -89,8 +116,14 @@ impl Pipeline {
 }
 
 impl Processed {
-    fn convert(&mut self, conversion: impl FnOnce(Batch) -> Converted) {
-        let converted = conversion(std::mem::take(&mut self.batch));
+    fn converted(mut self, result: Result<Converted, Box<Postponed>>) -> Result<Self, Interrupted> {
+        let converted = match result {
+            Ok(converted) => converted,
+            Err(postponed) => {
+                let Postponed { outage, batch } = *postponed;
+                return Err(Interrupted::Outage(outage, Box::new(Processed { batch, ..self })));
+            }
+        };
         for failure in converted.failures {
             self.rejected.push(Rejected {
                 origin: place(&self.origins, failure.index as usize),
@@ -103,6 +136,7 @@ impl Processed {
         }
         self.batch = converted.batch;
         self.origins = compose_or_clear(&self.batch, std::mem::take(&mut self.origins), converted.origins);
+        Ok(self)
     }
 
     async fn transform(&mut self, link: &mut Link) -> Result<(), CallError> {

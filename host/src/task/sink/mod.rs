@@ -14,14 +14,14 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::error::{TaskError, memory};
-use super::pipeline::{CONNECT_EXCEPTION, Direction, Pipeline, Rejected};
+use super::pipeline::{CONNECT_EXCEPTION, Direction, Interrupted, Pipeline, Rejected};
 use super::report::Reporter;
-use super::run::{RetryWindow, Run, TopicsSeen};
+use super::run::{RetryWindow, Run, TopicsSeen, outlast};
 use super::select::{coordinates, place};
 use super::{CommitTiming, SinkPlugin, SinkSpec, Target, TaskContext, TaskState};
 use crate::kafka::{Filled, SinkConsumer, TopicOffset};
 use crate::metrics::TaskCounters;
-use crate::record::{BatchBuilder, BatchLimits};
+use crate::record::{Batch, BatchBuilder, BatchLimits};
 use crate::sandbox::{CallError, Failure};
 use assignment::{Assignment, ends_of};
 use work::{Stage, Work, restore_offsets};
@@ -162,7 +162,7 @@ impl SinkTask {
     async fn attempt(&mut self, work: &mut Work, backoff: &mut Backoff) -> Result<Attempt, TaskError> {
         if let Stage::Raw(batch) = &mut work.stage {
             let batch = batch.take().unwrap_or_else(|| work.came.clone());
-            if let Some((pause, reason)) = self.prepare(batch, work).await? {
+            if let Some((pause, reason)) = self.prepare(batch, work, backoff).await? {
                 return Ok(Attempt::Later(pause, reason));
             }
         }
@@ -193,8 +193,15 @@ impl SinkTask {
     }
 
     /// Converts and transforms; answers a pause if that is to be tried again.
-    async fn prepare(&mut self, batch: crate::record::Batch, work: &mut Work) -> Result<Option<(Duration, String)>, TaskError> {
-        let tried = self.pipeline.run(batch).await;
+    async fn prepare(&mut self, batch: Batch, work: &mut Work, backoff: &mut Backoff) -> Result<Option<(Duration, String)>, TaskError> {
+        let tried = match self.pipeline.run(batch).await {
+            Ok(processed) => Ok(processed),
+            Err(Interrupted::Failed(error)) => Err(error),
+            Err(Interrupted::Outage(outage, held)) => {
+                work.stage = Stage::Raw(Some(held.batch));
+                return outlast(outage, self.reporter.policy(), &mut work.window, backoff).map(Some);
+            }
+        };
         let passing = match &tried {
             Ok(processed) => {
                 processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.message.clone())

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::error::{TaskError, memory};
-use super::pipeline::{Direction, Pipeline, Processed};
+use super::pipeline::{Direction, Interrupted, Pipeline, Processed};
 use super::report::Reporter;
-use super::run::{RetryWindow, Run, TopicsSeen};
+use super::run::{RetryWindow, Run, TopicsSeen, outlast};
 use super::select::coordinates;
 use super::{Checkpoints, SourcePlugin, SourceSpec, Target, TaskContext, TaskState};
 use crate::kafka::SourceProducer;
@@ -221,13 +221,28 @@ impl SourceTask {
 
     /// Transforms and converts; `None` when the task stops meanwhile.
     async fn process(&mut self, records: Batch, came: &Batch) -> Result<Option<Processed>, TaskError> {
-        if !self.reporter.retries() {
-            return self.pipeline.run(records).await.map(Some);
-        }
-        let mut window = RetryWindow::default();
+        let (mut window, mut backoff) = (RetryWindow::default(), Backoff::default());
         let mut records = Some(records);
         loop {
-            let tried = self.pipeline.run(records.take().unwrap_or_else(|| came.clone())).await;
+            let mut interrupted = self.pipeline.run(records.take().unwrap_or_else(|| came.clone())).await;
+            let tried = loop {
+                let (outage, held) = match interrupted {
+                    Ok(processed) => break Ok(processed),
+                    Err(Interrupted::Failed(error)) => break Err(error),
+                    Err(Interrupted::Outage(outage, held)) => (outage, held),
+                };
+                let (pause, reason) = outlast(outage, self.reporter.policy(), &mut window, &mut backoff)?;
+                TaskCounters::add(&self.run.counters.retries, 1);
+                tracing::warn!(task = %self.run.id, "a batch is to be tried again in {} ms: {reason}", pause.as_millis());
+                let run = &mut self.run;
+                if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
+                    return Ok(None);
+                }
+                interrupted = self.pipeline.resume(*held).await;
+            };
+            if !self.reporter.retries() {
+                return tried.map(Some);
+            }
             let passing = match &tried {
                 Ok(processed) => processed.rejected.iter().any(|rejected| rejected.retriable),
                 Err(TaskError::Transform { error, .. }) => error.is_retriable(),
