@@ -13,6 +13,7 @@
 mod files;
 mod kafka;
 mod process;
+mod registry;
 mod rest;
 mod topic;
 mod wait;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use files::{Plugin, checkout, unique};
 pub use kafka::{Broker, Kafka};
+pub use registry::Registry;
 pub use rest::{Answer, Rest};
 pub use topic::{Record, Topic};
 pub use wait::{Deadline, wait_for};

@@ -8,6 +8,8 @@ use super::config::{ConfigError, ConfigKey, Importance, Properties, ValueType};
 use super::converter::Converter;
 use super::header::SimpleHeaderConverter;
 use super::json::{self, JsonConverter};
+use super::json_schema::{self, JsonSchema};
+use super::protobuf::{self, Protobuf};
 use super::string::{self, StringConverter};
 use crate::record::SchemaTable;
 
@@ -105,6 +107,22 @@ pub const CLASSES: &[ConverterClass] = &[
         converts_headers: false,
         keys: &avro::KEYS,
         make: Avro::make,
+    },
+    ConverterClass {
+        name: "io.confluent.connect.json.JsonSchemaConverter",
+        aliases: &["JsonSchemaConverter", "JsonSchema"],
+        converts_records: true,
+        converts_headers: false,
+        keys: &json_schema::KEYS,
+        make: JsonSchema::make,
+    },
+    ConverterClass {
+        name: "io.confluent.connect.protobuf.ProtobufConverter",
+        aliases: &["ProtobufConverter", "Protobuf"],
+        converts_records: true,
+        converts_headers: false,
+        keys: &protobuf::KEYS,
+        make: Protobuf::make,
     },
     ConverterClass {
         name: "org.apache.kafka.connect.converters.BooleanConverter",

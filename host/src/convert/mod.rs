@@ -20,7 +20,9 @@ pub mod data;
 mod error;
 mod header;
 mod json;
+mod json_schema;
 mod payload;
+mod protobuf;
 mod registry;
 mod string;
 #[cfg(test)]

@@ -9,5 +9,6 @@ mod flow;
 mod hostile;
 mod lifecycle;
 mod refused;
+mod registry;
 mod support;
 mod upload;

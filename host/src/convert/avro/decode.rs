@@ -341,7 +341,7 @@ impl<'a> Input<'a> {
                 return Ok((bits >> 1) as i64 ^ -((bits & 1) as i64));
             }
         }
-        Err(malformed("a number without an end"))
+        Err(if self.data.len() < 10 { short() } else { malformed("a number without an end") })
     }
 
     fn float(&mut self) -> Read<f32> {

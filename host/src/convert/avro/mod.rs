@@ -9,6 +9,7 @@ mod schema;
 mod tests;
 mod to_connect;
 
+pub use from_connect::scrub;
 pub use options::KEYS;
 
 use super::ConvertError;

@@ -314,7 +314,7 @@ fn judge(status: StatusCode, answer: &[u8], shown: &str) -> Asked<Json> {
         ))
         .into()),
         (408 | 429 | 500..=599, _) => {
-            Err(Outage::passing(format!("the schema registry at {shown} answers with status {status}: {said}")).into())
+            Err(Outage::passing(format!("the schema registry at {shown} answers with status {}: {said}", status.as_u16())).into())
         }
         (404, _) if !has_code => Err(Outage::lasting(format!(
             "{shown} has no schema registry at the path of schema.registry.url (status 404)"

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexSet;
 
-use super::client::{AskError, Client, Registered};
+use super::client::{Client, Registered};
 use super::settings::{Choice, Common};
 use super::wire::{self, MAGIC_ID, Origin};
 use super::{Format, Reading, Writing};
@@ -293,13 +293,5 @@ impl<K: Copy + Eq + std::hash::Hash, T> Known<K, T> {
             self.entries.clear();
             self.last = None;
         }
-    }
-}
-
-impl AskError {
-    /// Whether the question may be answered later.
-    #[cfg(test)]
-    pub fn is_passing(&self) -> bool {
-        matches!(self, AskError::Outage(outage) if outage.passing)
     }
 }
