@@ -15,6 +15,7 @@ mod http;
 mod lifecycle;
 mod proof;
 mod refused;
+mod registry;
 mod service;
 mod siege;
 mod support;
