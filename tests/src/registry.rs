@@ -80,7 +80,8 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         if let Some(dir) = &self.dir {
-            let stopped = Command::new(script()).args(["stop", "--kill", "--dir"]).arg(dir).env_remove("SCHEMA_REGISTRY_URL").status();
+            let stopped =
+                Command::new(script()).args(["stop", "--kill", "--dir"]).arg(dir).env_remove("SCHEMA_REGISTRY_URL").status();
             stopped.expect("scripts/registry.sh");
             let _ = std::fs::remove_dir_all(dir); // a folder left in /tmp fails no test
         }

@@ -124,7 +124,8 @@ impl Converters {
                 return Err(Box::new(Postponed { outage, batch }));
             }
         }
-        let outage = Outage::passing("the schemas of one batch are more than the converters remember; raise schemas.cache.config");
+        let outage =
+            Outage::passing("the schemas of one batch are more than the converters remember; raise schemas.cache.config");
         Err(Box::new(Postponed { outage, batch }))
     }
 

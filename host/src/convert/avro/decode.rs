@@ -200,7 +200,9 @@ impl<'a> Input<'a> {
             Plan::Decimal(None) => base64(minimal(self.bytes()?)?, out),
             Plan::Enum(symbols) => {
                 let place = usize::try_from(self.int()?).ok();
-                out.extend_from_slice(place.and_then(|place| symbols.get(place)).ok_or_else(|| malformed("no symbol of that number"))?);
+                out.extend_from_slice(
+                    place.and_then(|place| symbols.get(place)).ok_or_else(|| malformed("no symbol of that number"))?,
+                );
             }
             Plan::Array(items, may_be_empty) => {
                 self.blocks(b"[]", *may_be_empty, out, |input, out| input.value(items, out))?;

@@ -6,9 +6,9 @@ use serde_json::Value as Json;
 
 use super::decode::minimal;
 use super::from_connect::scrub;
+use super::is_union;
 use super::options::Options;
 use super::schema::{AvroSchema, Field as AvroField, Kind as AvroKind, TypeId};
-use super::is_union;
 use crate::convert::ConvertError;
 use crate::convert::data::base64_bytes;
 use crate::convert::data::json::Cursor;
@@ -179,7 +179,12 @@ impl Planner<'_> {
                     Written::Member(at, self.slot(&connect.schema, field.schema).map_err(in_field)?)
                 }
                 None => {
-                    let missing = || ConvertError::data(format!("Incompatible schema: the record lacks field {}, which has no default", field.name));
+                    let missing = || {
+                        ConvertError::data(format!(
+                            "Incompatible schema: the record lacks field {}, which has no default",
+                            field.name
+                        ))
+                    };
                     let mut bytes = Vec::new();
                     self.default(field.schema, field.default.as_ref().ok_or_else(missing)?, &mut bytes).ok_or_else(missing)?;
                     Written::Default(bytes.into())
@@ -215,10 +220,18 @@ impl Planner<'_> {
             };
             let found = branches.iter().enumerate().find(named);
             // The types of a union that was made of this struct stand in its order.
-            let (at, branch) = found.or_else(|| branches.iter().enumerate().filter(|(_, branch)| self.avro.get(**branch).kind != AvroKind::Null).nth(place)).ok_or_else(
-                || ConvertError::data(format!("Incompatible schema: the Avro union has no type for {}", field.name)),
-            )?;
-            slots.push((field.name.as_str().into(), at as i64, Slot { null: None, at: None, ..self.slot(&field.schema, *branch)? }));
+            let (at, branch) = found
+                .or_else(|| {
+                    branches.iter().enumerate().filter(|(_, branch)| self.avro.get(**branch).kind != AvroKind::Null).nth(place)
+                })
+                .ok_or_else(|| {
+                    ConvertError::data(format!("Incompatible schema: the Avro union has no type for {}", field.name))
+                })?;
+            slots.push((
+                field.name.as_str().into(),
+                at as i64,
+                Slot { null: None, at: None, ..self.slot(&field.schema, *branch)? },
+            ));
         }
         Ok(Plan::Union(slots.into()))
     }
@@ -235,7 +248,9 @@ impl Planner<'_> {
             AvroKind::String => length_and(json.as_str()?.as_bytes(), out),
             AvroKind::Bytes => length_and(&bytes()?, out),
             AvroKind::Fixed(size) => out.extend_from_slice(&bytes().filter(|bytes| bytes.len() == *size)?),
-            AvroKind::Enum(symbols) => long(symbols.iter().position(|symbol| Some(symbol.as_str()) == json.as_str())? as i64, out),
+            AvroKind::Enum(symbols) => {
+                long(symbols.iter().position(|symbol| Some(symbol.as_str()) == json.as_str())? as i64, out)
+            }
             AvroKind::Union(branches) => {
                 let at = branches.iter().position(|branch| (self.avro.get(*branch).kind == AvroKind::Null) == json.is_null())?;
                 long(at as i64, out);

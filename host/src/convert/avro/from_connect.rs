@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::options::Options;
-use super::{ANYTHING_SCHEMA, DEFAULT_SPACE, ENUM, FIXED_SIZE, GENERALIZED_ENUM, MAP_ENTRY, PRECISION, is_enum, is_union, parameter};
+use super::{
+    ANYTHING_SCHEMA, DEFAULT_SPACE, ENUM, FIXED_SIZE, GENERALIZED_ENUM, MAP_ENTRY, PRECISION, is_enum, is_union, parameter,
+};
 use crate::convert::ConvertError;
 use crate::convert::data::value::{double_text, float_text};
 use crate::convert::data::{Kind, Logical, Schema, Value};
@@ -97,7 +99,8 @@ impl FromConnect {
             Kind::Bytes => match parameter(schema, FIXED_SIZE).filter(|_| schema.name.is_some()) {
                 None => primitive("bytes"),
                 Some(size) => {
-                    let size: u32 = size.parse().map_err(|_| ConvertError::data(format!("{FIXED_SIZE} must be a number: {size}")))?;
+                    let size: u32 =
+                        size.parse().map_err(|_| ConvertError::data(format!("{FIXED_SIZE} must be a number: {size}")))?;
                     let full = self.full_name(schema.name.as_deref().unwrap_or_default())?;
                     match self.define(&full, schema, "fixed", space)? {
                         Ok(mut base) => {
@@ -226,7 +229,9 @@ impl FromConnect {
         match self.named.iter().find(|(name, _)| name == full) {
             // A default that stands with the field makes no other type of it.
             Some((_, known)) if same_type(known, &required) => return Ok(Err(json!(reference(full, space)))),
-            Some(_) => return Err(ConvertError::data(format!("Can't redefine: {full}: two schemas have this name; name them apart"))),
+            Some(_) => {
+                return Err(ConvertError::data(format!("Can't redefine: {full}: two schemas have this name; name them apart")));
+            }
             None => self.named.push((full.to_owned(), required)),
         }
         let (own, name) = full.rsplit_once('.').map_or((None, full), |(own, name)| (Some(own), name));
@@ -293,10 +298,9 @@ impl FromConnect {
         let again = schema.name.as_ref().is_some_and(|name| !self.seen.insert(name.clone()));
         let avro = self.schema(schema, false, space)?;
         let is_named = |kind: &Json| match kind {
-            Json::String(name) => !matches!(
-                name.as_str(),
-                "null" | "boolean" | "int" | "long" | "float" | "double" | "bytes" | "string"
-            ),
+            Json::String(name) => {
+                !matches!(name.as_str(), "null" | "boolean" | "int" | "long" | "float" | "double" | "bytes" | "string")
+            }
             other => other.get("fields").is_some() || other.get("symbols").is_some() || other.get("size").is_some(),
         };
         let named = avro.as_array().map_or_else(|| is_named(&avro), |branches| branches.iter().any(is_named));

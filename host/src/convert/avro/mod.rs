@@ -115,7 +115,13 @@ impl Format for Avro {
         };
         let slot = Planner { avro: &avro, options: self.options, strict }.slot(schema, avro.root)?;
         let whole = root.kind == AvroKind::Bytes;
-        Ok(Box::new(AvroWriting { schema: schema.clone(), slot, whole, replace: !self.options.ignore_default, spelled: Vec::new() }))
+        Ok(Box::new(AvroWriting {
+            schema: schema.clone(),
+            slot,
+            whole,
+            replace: !self.options.ignore_default,
+            spelled: Vec::new(),
+        }))
     }
 }
 

@@ -25,7 +25,8 @@ fn read(avro: &Avro, schema: &str, data: &[u8]) -> Result<(String, Option<String
     let table = Arc::new(SchemaTable::default());
     let mut schemas = Schemas::new(&table);
     let mut out = Vec::new();
-    let read = avro.reader(&registered(schema), &mut schemas).and_then(|mut reading| reading.decode(data, &mut schemas, &mut out));
+    let read =
+        avro.reader(&registered(schema), &mut schemas).and_then(|mut reading| reading.decode(data, &mut schemas, &mut out));
     let text = |id| table.get(id).map_or_else(|| id.to_string(), |text| text.to_string());
     Ok(match read.map_err(|error| error.to_string())? {
         Decoded::Null(id) => (text(id), None),
@@ -37,7 +38,13 @@ fn write(avro: &Avro, schema: &str, target: Option<&str>, payload: &str) -> Resu
     write_strictly(avro, schema, target, payload, true)
 }
 
-fn write_strictly(avro: &Avro, schema: &str, target: Option<&str>, payload: &str, strict: bool) -> Result<(String, Vec<u8>), String> {
+fn write_strictly(
+    avro: &Avro,
+    schema: &str,
+    target: Option<&str>,
+    payload: &str,
+    strict: bool,
+) -> Result<(String, Vec<u8>), String> {
     let run = || {
         let schema = Schema::parse(schema)?;
         let draft = avro.draft(Some(&schema))?.text;
@@ -93,7 +100,12 @@ fn connect_schemas_are_those_of_confluent() {
         r#"{"type":"long","connect.version":1,"connect.name":"org.apache.kafka.connect.data.Timestamp","logicalType":"timestamp-millis"}"#,
         &["1700000000000"],
     );
-    check(&plain, r#"{"type":"array","items":{"type":"string"}}"#, r#"{"type":"array","items":"string"}"#, &["[]", r#"["a","b"]"#]);
+    check(
+        &plain,
+        r#"{"type":"array","items":{"type":"string"}}"#,
+        r#"{"type":"array","items":"string"}"#,
+        &["[]", r#"["a","b"]"#],
+    );
     check(
         &plain,
         r#"{"type":"map","keys":{"type":"string"},"values":{"type":"int64","optional":true}}"#,
@@ -176,7 +188,12 @@ fn avro_schemas_are_read_as_confluent_does() {
             r#"{"type":"struct","fields":[{"type":"int32","optional":false,"parameters":{"io.confluent.connect.avro.field.default":"true"},"default":5,"field":"a"},{"type":"int64","optional":false,"field":"b"}],"optional":false,"name":"R","parameters":{"io.confluent.connect.avro.record.doc":"about R","io.confluent.connect.avro.field.doc.a":"about a"}}"#,
             r#"{"a":1,"b":2}"#,
         ),
-        (r#"{"type":"map","values":"boolean"}"#, &[1, 6, 2, 97, 1, 0], r#"{"type":"map","keys":{"type":"string","optional":false},"values":{"type":"boolean","optional":false},"optional":false}"#, r#"{"a":true}"#),
+        (
+            r#"{"type":"map","values":"boolean"}"#,
+            &[1, 6, 2, 97, 1, 0],
+            r#"{"type":"map","keys":{"type":"string","optional":false},"values":{"type":"boolean","optional":false},"optional":false}"#,
+            r#"{"a":true}"#,
+        ),
     ] {
         assert_eq!(read(&plain, schema, data), Ok((connect.to_owned(), Some(payload.to_owned()))), "{schema}");
     }
@@ -306,7 +323,10 @@ fn hostile_data_is_refused() {
     // Names that double with each level would be 2^40 fields in Connect.
     let mut schema = r#"{"type":"record","name":"R0","fields":[{"name":"x","type":"int"}]}"#.to_owned();
     for level in 1..40 {
-        schema = format!(r#"{{"type":"record","name":"R{level}","fields":[{{"name":"a","type":{schema}}},{{"name":"b","type":"R{}"}}]}}"#, level - 1);
+        schema = format!(
+            r#"{{"type":"record","name":"R{level}","fields":[{{"name":"a","type":{schema}}},{{"name":"b","type":"R{}"}}]}}"#,
+            level - 1
+        );
     }
     assert!(read(&plain, &schema, &[]).unwrap_err().contains("too large"));
 }

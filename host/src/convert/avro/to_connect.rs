@@ -61,17 +61,27 @@ impl<'a> ToConnect<'a> {
         }
         if self.open.contains(&place) {
             let name = self.avro.get(place).name.clone().unwrap_or_default();
-            return Err(ConvertError::data(format!("The Avro schema contains itself at {name}, which records here cannot; flatten it")));
+            return Err(ConvertError::data(format!(
+                "The Avro schema contains itself at {name}, which records here cannot; flatten it"
+            )));
         }
         let avro = self.avro;
         let of = avro.get(place);
         if let AvroKind::Union(branches) = &of.kind
             && let Some((only, nullable)) = self.single(branches)
         {
-            let inner = Context { optional: nullable || context.optional && branches.len() == 2, default: None, version: None, ..context };
+            let inner = Context {
+                optional: nullable || context.optional && branches.len() == 2,
+                default: None,
+                version: None,
+                ..context
+            };
             let (schema, plan) = self.schema(only, inner)?;
             let null = branches.iter().position(|branch| *branch != only && self.avro.get(*branch).kind == AvroKind::Null);
-            return Ok((schema, if nullable { Plan::Optional(null.unwrap_or_default(), Box::new(plan)) } else { Plan::Single(Box::new(plan)) }));
+            return Ok((
+                schema,
+                if nullable { Plan::Optional(null.unwrap_or_default(), Box::new(plan)) } else { Plan::Single(Box::new(plan)) },
+            ));
         }
         let nests = matches!(of.kind, AvroKind::Record(_) | AvroKind::Union(_) | AvroKind::Array(_) | AvroKind::Map(_));
         if nests {
@@ -378,9 +388,8 @@ impl<'a> ToConnect<'a> {
             }
             (AvroKind::Array(_), Kind::Map(..), _) => json.as_array()?.is_empty().then(|| Value::Map(Vec::new())),
             (AvroKind::Map(values), Kind::Map(_, schema), _) => {
-                let entry = |(name, value): (&String, &Json)| {
-                    Some((Value::String(name.clone()), self.default(schema, *values, value)?))
-                };
+                let entry =
+                    |(name, value): (&String, &Json)| Some((Value::String(name.clone()), self.default(schema, *values, value)?));
                 json.as_object()?.iter().map(entry).collect::<Option<_>>().map(Value::Map)
             }
             (AvroKind::Record(fields), Kind::Struct(schemas), _) => {

@@ -40,17 +40,23 @@ pub fn read(schema: &Schema, node: Option<&Node<'_>>) -> Result<Value, ConvertEr
             let simple = fields.iter().position(|field| is_of(&field.schema, node));
             let matching = || {
                 let matches = fields.iter().map(|field| matching(&field.schema, node)).enumerate();
-                matches.filter(|(_, count)| *count > 0).max_by_key(|(place, count)| (*count, usize::MAX - place)).map(|(place, _)| place)
+                matches
+                    .filter(|(_, count)| *count > 0)
+                    .max_by_key(|(place, count)| (*count, usize::MAX - place))
+                    .map(|(place, _)| place)
             };
-            let chosen = simple.or_else(matching).ok_or_else(|| ConvertError::data("Did not find matching oneof field for data"))?;
+            let chosen =
+                simple.or_else(matching).ok_or_else(|| ConvertError::data("Did not find matching oneof field for data"))?;
             let field = |(place, field): (usize, &crate::convert::data::Field)| {
                 if place == chosen { read(&field.schema, Some(node)) } else { Ok(Value::Null) }
             };
             fields.iter().enumerate().map(field).collect::<Result<_, _>>().map(Value::Struct)
         }
-        (Kind::Struct(fields), Node::Object(members)) => {
-            fields.iter().map(|field| read(&field.schema, members.get(field.name.as_str()))).collect::<Result<_, _>>().map(Value::Struct)
-        }
+        (Kind::Struct(fields), Node::Object(members)) => fields
+            .iter()
+            .map(|field| read(&field.schema, members.get(field.name.as_str())))
+            .collect::<Result<_, _>>()
+            .map(Value::Struct),
         (Kind::Array(items), Node::Array(elements)) => {
             elements.iter().map(|element| read(items, Some(element))).collect::<Result<_, _>>().map(Value::Array)
         }
@@ -77,6 +83,30 @@ pub fn read(schema: &Schema, node: Option<&Node<'_>>) -> Result<Value, ConvertEr
             other.kind()
         ))),
         _ => Reader::of_topic(true).read(schema, Some(node)),
+    }
+}
+
+/// Reads what a plugin gives, in JsonConverter's spelling. A required field may be null: it was missing on a topic, and will be again.
+///
+/// # Errors
+/// Those of Kafka's JsonConverter for values of the wrong kind.
+pub fn given(reader: &Reader, schema: &Schema, node: &Node<'_>) -> Result<Value, ConvertError> {
+    match (&schema.kind, node) {
+        (Kind::Struct(fields), Node::Object(members)) => {
+            let field = |field: &crate::convert::data::Field| match members
+                .get(field.name.as_str())
+                .filter(|value| **value != Node::Null)
+            {
+                None if !field.schema.optional && field.schema.default.is_none() => Ok(Value::Null),
+                None => reader.read(&field.schema, None),
+                Some(value) => given(reader, &field.schema, value),
+            };
+            fields.iter().map(field).collect::<Result<_, _>>().map(Value::Struct)
+        }
+        (Kind::Array(items), Node::Array(elements)) => {
+            elements.iter().map(|element| given(reader, items, element)).collect::<Result<_, _>>().map(Value::Array)
+        }
+        _ => reader.read(schema, Some(node)),
     }
 }
 

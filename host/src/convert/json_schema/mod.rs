@@ -77,7 +77,8 @@ impl Format for JsonSchema {
     }
 
     fn draft(&self, schema: Option<&Schema>) -> Result<SchemaText, ConvertError> {
-        let missing = "A record without a schema cannot be written with JsonSchemaConverter; use JsonConverter with schemas.enable=false";
+        let missing =
+            "A record without a schema cannot be written with JsonSchemaConverter; use JsonConverter with schemas.enable=false";
         let schema = schema.ok_or_else(|| ConvertError::data(missing))?;
         Ok(SchemaText { text: from_connect::json_schema(schema, self.options).to_string(), references: Vec::new() })
     }
@@ -143,7 +144,7 @@ impl Writing for JsonWriting {
                 if self.is_plain && conforms(&self.schema, text, replace) {
                     out.extend_from_slice(payload);
                 } else {
-                    let value = Reader::of_plugin(replace).read(&self.schema, Some(&node(payload)?))?;
+                    let value = data::given(&Reader::of_plugin(replace), &self.schema, &node(payload)?)?;
                     data::write(&self.schema, &value, self.options.numeric, out);
                 }
             }

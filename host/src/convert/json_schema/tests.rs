@@ -20,7 +20,8 @@ fn read(format: &JsonSchema, schema: &Registered, data: &str) -> Result<(String,
     let table = Arc::new(SchemaTable::default());
     let mut schemas = Schemas::new(&table);
     let mut out = Vec::new();
-    let read = format.reader(schema, &mut schemas).and_then(|mut reading| reading.decode(data.as_bytes(), &mut schemas, &mut out));
+    let read =
+        format.reader(schema, &mut schemas).and_then(|mut reading| reading.decode(data.as_bytes(), &mut schemas, &mut out));
     Ok(match read.map_err(|error| error.to_string())? {
         Decoded::Null(id) => (table.get(id).unwrap().to_string(), None),
         Decoded::Payload(id) => (table.get(id).unwrap().to_string(), Some(String::from_utf8(out).unwrap())),
@@ -131,7 +132,10 @@ fn json_schemas_are_read_as_confluent_does() {
 #[test]
 fn references_lead_to_other_documents() {
     let plain = json_schema(&[]);
-    let reference = crate::convert::registry::Reference { name: "a.json".to_owned(), text: r#"{"definitions":{"A":{"type":"boolean"}}}"#.to_owned() };
+    let reference = crate::convert::registry::Reference {
+        name: "a.json".to_owned(),
+        text: r#"{"definitions":{"A":{"type":"boolean"}}}"#.to_owned(),
+    };
     let mut schema = registered(r##"{"type":"object","properties":{"a":{"$ref":"a.json#/definitions/A"}}}"##);
     schema.schema.references.push(reference);
     assert_eq!(read(&plain, &schema, r#"{"a":true}"#).unwrap().1.as_deref(), Some(r#"{"a":true}"#));

@@ -351,7 +351,8 @@ enum Union {
 
 /// The type that is given, or that the other members speak of.
 fn base_type(members: &Map<String, Json>) -> Option<Json> {
-    const OBJECT: &[&str] = &["properties", "required", "additionalProperties", "minProperties", "maxProperties", "patternProperties"];
+    const OBJECT: &[&str] =
+        &["properties", "required", "additionalProperties", "minProperties", "maxProperties", "patternProperties"];
     const ARRAY: &[&str] = &["items", "minItems", "maxItems", "uniqueItems"];
     const NUMBER: &[&str] = &["minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"];
     const STRING: &[&str] = &["minLength", "maxLength", "pattern", "format"];

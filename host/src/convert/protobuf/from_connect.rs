@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::options::Options;
-use super::{ENUM, GENERALIZED_ENUM, GENERALIZED_UNION, TAG, TYPE, UNION_PREFIX, WRAPPER_MARK, is_union, known, map_entry, parameter};
+use super::{
+    ENUM, GENERALIZED_ENUM, GENERALIZED_UNION, TAG, TYPE, UNION_PREFIX, WRAPPER_MARK, is_union, known, map_entry, parameter,
+};
 use crate::convert::ConvertError;
 use crate::convert::avro::scrub;
 use crate::convert::data::{Kind, Logical, Schema};
@@ -16,7 +18,10 @@ use crate::convert::data::{Kind, Logical, Schema};
 pub fn protobuf_schema(schema: &Schema, options: Options) -> Result<(String, String), ConvertError> {
     let Kind::Struct(_) = &schema.kind else {
         let wrapper = wrapper(schema).ok_or_else(|| {
-            ConvertError::data(format!("Unsupported root schema of type {}; put it into a struct (HoistField)", schema.kind.name()))
+            ConvertError::data(format!(
+                "Unsupported root schema of type {}; put it into a struct (HoistField)",
+                schema.kind.name()
+            ))
         })?;
         return Ok((known::WRAPPERS_FILE.to_owned(), wrapper.to_owned()));
     };
@@ -120,10 +125,14 @@ impl FromConnect {
             _ => ("", schema),
         };
         if matches!(element.kind, Kind::Array(_)) {
-            return Err(ConvertError::data("Array cannot be nested: Protobuf has no lists of lists; put the inner one into a struct"));
+            return Err(ConvertError::data(
+                "Array cannot be nested: Protobuf has no lists of lists; put the inner one into a struct",
+            ));
         }
         if in_oneof && label == "repeated " {
-            return Err(ConvertError::data(format!("{name} is a list in a union, which Protobuf does not have; put it into a struct")));
+            return Err(ConvertError::data(format!(
+                "{name} is a list in a union, which Protobuf does not have; put it into a struct"
+            )));
         }
         let mut meta = Vec::new();
         let kind = self.kind(body, name, element, in_oneof, &mut meta, if in_oneof { depth - 1 } else { depth })?;
@@ -131,7 +140,8 @@ impl FromConnect {
         let _ = write!(body.fields, "{pad}{label}{kind} {name} = {tag}");
         if !meta.is_empty() {
             self.imports.insert("confluent/meta.proto");
-            let entries: Vec<String> = meta.iter().map(|(key, value)| format!("{{ key: \"{key}\", value: \"{value}\" }}")).collect();
+            let entries: Vec<String> =
+                meta.iter().map(|(key, value)| format!("{{ key: \"{key}\", value: \"{value}\" }}")).collect();
             let _ = write!(body.fields, " [(confluent.field_meta) = {{ params: [{}] }}]", entries.join(", "));
         }
         body.fields.push_str(";\n");
@@ -150,7 +160,8 @@ impl FromConnect {
     ) -> Result<String, ConvertError> {
         let known = match schema.logical() {
             Some(Logical::Decimal(scale)) => {
-                let precision = parameter(schema, "connect.decimal.precision").and_then(|precision| precision.parse::<u32>().ok());
+                let precision =
+                    parameter(schema, "connect.decimal.precision").and_then(|precision| precision.parse::<u32>().ok());
                 meta.extend(precision.map(|precision| ("precision", precision.to_string())));
                 meta.extend(scale.map(|scale| ("scale", scale.to_string())));
                 Some(("confluent/type/decimal.proto", known::DECIMAL))
@@ -218,7 +229,8 @@ impl FromConnect {
             let _ = writeln!(body.types, "{pad}enum {name} {{");
             let symbols = schema.parameters.iter().flatten().filter_map(|(name, tag)| Some((name.strip_prefix(&prefix)?, tag)));
             for (symbol, tag) in symbols {
-                let tag: i32 = tag.parse().map_err(|_| ConvertError::data(format!("The enum {name} has no number for {symbol}")))?;
+                let tag: i32 =
+                    tag.parse().map_err(|_| ConvertError::data(format!("The enum {name} has no number for {symbol}")))?;
                 let _ = writeln!(body.types, "{pad}  {} = {tag};", self.scrubbed(symbol)?);
             }
             let _ = writeln!(body.types, "{pad}}}");

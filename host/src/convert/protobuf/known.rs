@@ -59,7 +59,11 @@ pub fn decimal(message: &DynamicMessage, scale: i32) -> Result<Value, ConvertErr
         _ => return Err(invalid()),
     };
     let own = number(message, "scale") as i32;
-    let decimal = if bytes.is_empty() { Decimal { unscaled: BigInt::ZERO, scale: own } } else { Decimal::from_bytes(&bytes, own).ok_or_else(invalid)? };
+    let decimal = if bytes.is_empty() {
+        Decimal { unscaled: BigInt::ZERO, scale: own }
+    } else {
+        Decimal::from_bytes(&bytes, own).ok_or_else(invalid)?
+    };
     let rescaled = decimal.rescale(scale).ok_or_else(|| {
         ConvertError::data(format!(
             "Decimal value has mismatching scale for given Decimal schema. Schema has scale {scale}, value has scale {own}."
@@ -86,7 +90,10 @@ pub fn date(message: &DynamicMessage) -> Result<Value, ConvertError> {
 /// A `DataException` for a time that no day has.
 pub fn time(message: &DynamicMessage) -> Result<Value, ConvertError> {
     let [hours, minutes, seconds, nanos] = ["hours", "minutes", "seconds", "nanos"].map(|field| number(message, field));
-    let exists = (0..24).contains(&hours) && (0..60).contains(&minutes) && (0..60).contains(&seconds) && (0..1_000_000_000).contains(&nanos);
+    let exists = (0..24).contains(&hours)
+        && (0..60).contains(&minutes)
+        && (0..60).contains(&seconds)
+        && (0..1_000_000_000).contains(&nanos);
     if !exists {
         return Err(ConvertError::data(format!("Invalid TimeOfDay: {hours}:{minutes}:{seconds} and {nanos} ns")));
     }
@@ -128,10 +135,9 @@ pub fn fields(value: &Value) -> Option<Vec<(&'static str, Proto)>> {
                 ("nanos", Proto::I32((ms % 1000 * 1_000_000) as i32)),
             ]
         }
-        Value::Timestamp(ms) => vec![
-            ("seconds", Proto::I64(ms.div_euclid(1000))),
-            ("nanos", Proto::I32((ms.rem_euclid(1000) * 1_000_000) as i32)),
-        ],
+        Value::Timestamp(ms) => {
+            vec![("seconds", Proto::I64(ms.div_euclid(1000))), ("nanos", Proto::I32((ms.rem_euclid(1000) * 1_000_000) as i32))]
+        }
         _ => return None,
     })
 }

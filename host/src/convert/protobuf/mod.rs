@@ -153,7 +153,8 @@ impl ProtobufReading {
         if let Some(place) = self.messages.iter().position(|known| known.indexes == indexes) {
             return self.messages.get(place).ok_or_else(|| malformed("no message"));
         }
-        let message = files::message(&self.file, indexes).ok_or_else(|| malformed("the schema has no message of these indexes"))?;
+        let message =
+            files::message(&self.file, indexes).ok_or_else(|| malformed("the schema has no message of these indexes"))?;
         let (schema, plan) = to_connect::root(&message, self.options, self.version)?;
         let id = schemas.put(&schema)?;
         self.messages.push(Known { indexes: indexes.to_vec(), message, id, schema, plan });
@@ -183,7 +184,8 @@ fn read_indexes(data: &[u8]) -> Result<(Vec<i32>, &[u8]), ConvertError> {
     if count == 0 {
         return Ok((vec![0], rest));
     }
-    let count = usize::try_from(count).ok().filter(|count| *count <= MAX_INDEXES).ok_or_else(|| malformed("wrong message indexes"))?;
+    let count =
+        usize::try_from(count).ok().filter(|count| *count <= MAX_INDEXES).ok_or_else(|| malformed("wrong message indexes"))?;
     let indexes = (0..count).map(|_| read_varint(&mut rest)).collect::<Result<_, _>>()?;
     Ok((indexes, rest))
 }

@@ -110,7 +110,9 @@ fn messages_are_read_as_confluent_does() {
     let (connect, payload) = read(&protobuf(&[]), schema, &data).unwrap();
     assert_eq!(
         payload.as_deref(),
-        Some(r#"{"choice_0":{"s":null,"f":{"x":7}},"u":4294967295,"o":null,"e":"SOME","counts":{},"many":[],"w":null,"one":null}"#)
+        Some(
+            r#"{"choice_0":{"s":null,"f":{"x":7}},"u":4294967295,"o":null,"e":"SOME","counts":{},"many":[],"w":null,"one":null}"#
+        )
     );
     for part in [
         r#""name":"io.confluent.connect.protobuf.Union.choice""#,
@@ -125,13 +127,23 @@ fn messages_are_read_as_confluent_does() {
     let nested = [4, 2, 0, 8, 1];
     assert_eq!(read(&protobuf(&[]), schema, &nested).unwrap().1.as_deref(), Some(r#"{"b":true}"#));
 
-    let options = [("wrapper.for.nullables", "true"), ("int.for.enums", "true"), ("flatten.unions", "true"), ("enhanced.protobuf.schema.support", "true")];
+    let options = [
+        ("wrapper.for.nullables", "true"),
+        ("int.for.enums", "true"),
+        ("flatten.unions", "true"),
+        ("enhanced.protobuf.schema.support", "true"),
+    ];
     let (connect, payload) = read(&protobuf(&options), schema, &[2, 2, 24, 1, 34, 1, b'q', 66, 3, 10, 1, b'w']).unwrap();
     assert_eq!(payload.as_deref(), Some(r#"{"s":"q","f":null,"u":0,"o":null,"e":1,"counts":{},"many":[],"w":"w","one":null}"#));
     assert!(connect.contains(r#""name":"p.Second""#), "{connect}");
-    let options = [("optional.for.nullables", "true"), ("generate.struct.for.nulls", "true"), ("generate.index.for.unions", "false")];
+    let options =
+        [("optional.for.nullables", "true"), ("generate.struct.for.nulls", "true"), ("generate.index.for.unions", "false")];
     let (connect, payload) = read(&protobuf(&options), schema, &[2, 2]).unwrap();
-    assert!(connect.contains(r#"{"type":"string","optional":true,"parameters":{"io.confluent.connect.protobuf.Tag":"2"},"field":"o"}"#), "{connect}");
+    assert!(
+        connect
+            .contains(r#"{"type":"string","optional":true,"parameters":{"io.confluent.connect.protobuf.Tag":"2"},"field":"o"}"#),
+        "{connect}"
+    );
     assert!(payload.unwrap().starts_with(r#"{"choice":null,"u":0,"o":"","#));
 }
 
@@ -140,7 +152,10 @@ fn scalars_are_wrapped() {
     let (text, data) = write(&protobuf(&[]), r#"{"type":"string"}"#, None, "\"x\"").unwrap();
     assert!(text.contains("message StringValue"), "{text}");
     assert_eq!(data, [2, 14, 10, 1, b'x']);
-    assert_eq!(read(&protobuf(&[]), &text, &data), Ok((r#"{"type":"string","optional":false}"#.to_owned(), Some("\"x\"".to_owned()))));
+    assert_eq!(
+        read(&protobuf(&[]), &text, &data),
+        Ok((r#"{"type":"string","optional":false}"#.to_owned(), Some("\"x\"".to_owned())))
+    );
 }
 
 #[test]
@@ -155,7 +170,10 @@ fn options_change_what_is_written() {
     assert!(text(&[scrub]).contains("package a_b;"));
     for (schema, reason) in [
         (r#"{"type":"array","items":{"type":"string"}}"#, "Unsupported root schema of type ARRAY"),
-        (r#"{"type":"struct","fields":[{"field":"a","type":"array","items":{"type":"array","items":{"type":"string"}}}]}"#, "Array cannot be nested"),
+        (
+            r#"{"type":"struct","fields":[{"field":"a","type":"array","items":{"type":"array","items":{"type":"string"}}}]}"#,
+            "Array cannot be nested",
+        ),
     ] {
         let error = write(&protobuf(&[]), schema, None, "[]").unwrap_err();
         assert!(error.contains(reason), "{error}");

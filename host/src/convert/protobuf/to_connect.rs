@@ -1,6 +1,9 @@
 //! Connect's schema for a message, and how its data is read: `ProtobufData.toConnectSchema` and `toConnectData`.
 
-use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind as ProtoKind, MapKey, MessageDescriptor, OneofDescriptor, Syntax, Value as Proto};
+use prost_reflect::{
+    Cardinality, DynamicMessage, FieldDescriptor, Kind as ProtoKind, MapKey, MessageDescriptor, OneofDescriptor, Syntax,
+    Value as Proto,
+};
 
 use super::files::wrong;
 use super::known;
@@ -192,7 +195,8 @@ impl ToConnect {
             ProtoKind::String => plain(Kind::String),
             ProtoKind::Bytes => plain(Kind::Bytes),
             ProtoKind::Enum(of) => {
-                let (kind, plan) = if self.options.int_for_enums { (Kind::Int32, Plan::Scalar) } else { (Kind::String, Plan::Enum) };
+                let (kind, plan) =
+                    if self.options.int_for_enums { (Kind::Int32, Plan::Scalar) } else { (Kind::String, Plan::Enum) };
                 let parameter = if self.options.generalized { GENERALIZED_ENUM } else { ENUM };
                 let own = (parameter.to_owned(), of.name().to_owned());
                 let values = of.values().map(|value| (format!("{parameter}.{}", value.name()), value.number().to_string()));
@@ -305,7 +309,9 @@ pub fn read(plan: &Plan, kind: &ProtoKind, value: &Proto) -> Result<Value, Conve
         Plan::Time => known::time(message()?),
         Plan::Timestamp => known::timestamp(message()?),
         Plan::List(plan) => match value {
-            Proto::List(elements) => elements.iter().map(|element| read(plan, kind, element)).collect::<Result<_, _>>().map(Value::Array),
+            Proto::List(elements) => {
+                elements.iter().map(|element| read(plan, kind, element)).collect::<Result<_, _>>().map(Value::Array)
+            }
             _ => Ok(Value::Array(Vec::new())),
         },
         Plan::Map(key_plan, value_plan) => map(key_plan, value_plan, kind, value),

@@ -67,7 +67,11 @@ fn put(
         }
         (Kind::Map(keys, values), Value::Map(entries)) => {
             let ProtoKind::Message(entry) = &kind else { return Err(misfit(schema, &name)) };
-            if field.is_map() { map(entry, keys, values, entries, options, strict)? } else { pairs(entry, keys, values, entries, options, strict)? }
+            if field.is_map() {
+                map(entry, keys, values, entries, options, strict)?
+            } else {
+                pairs(entry, keys, values, entries, options, strict)?
+            }
         }
         _ => convert(&kind, schema, value, options, strict)?,
     };
@@ -102,7 +106,8 @@ fn map(
     options: Options,
     strict: bool,
 ) -> Result<Proto, ConvertError> {
-    let kind = |name: &str| entry.get_field_by_name(name).map(|field| field.kind()).ok_or_else(|| misfit(keys, entry.full_name()));
+    let kind =
+        |name: &str| entry.get_field_by_name(name).map(|field| field.kind()).ok_or_else(|| misfit(keys, entry.full_name()));
     let (key_kind, value_kind) = (kind("key")?, kind("value")?);
     let pair = |(key, value): &(Value, Value)| {
         let key = match convert(&key_kind, keys, key, options, strict)? {
@@ -149,7 +154,8 @@ fn scalar(kind: &ProtoKind, schema: &Schema, value: &Value) -> Result<Proto, Con
         (ProtoKind::Enum(_), _, Some(number)) => Proto::EnumNumber(i32::try_from(number).map_err(|_| misfit(schema, "enum"))?),
         (ProtoKind::Enum(of), Value::String(symbol), _) => {
             let value = of.get_value_by_name(symbol);
-            let value = value.ok_or_else(|| ConvertError::data(format!("The Protobuf enum {} has no symbol {symbol}", of.name())))?;
+            let value =
+                value.ok_or_else(|| ConvertError::data(format!("The Protobuf enum {} has no symbol {symbol}", of.name())))?;
             Proto::EnumNumber(value.number())
         }
         (ProtoKind::Float, Value::Float32(number), _) => Proto::F32(*number),
@@ -163,7 +169,9 @@ fn scalar(kind: &ProtoKind, schema: &Schema, value: &Value) -> Result<Proto, Con
 }
 
 fn set(message: &mut DynamicMessage, name: &str, value: Proto) -> Result<(), ConvertError> {
-    message.try_set_field_by_name(name, value).map_err(|error| ConvertError::data(format!("Error serializing Protobuf message: {error}")))
+    message
+        .try_set_field_by_name(name, value)
+        .map_err(|error| ConvertError::data(format!("Error serializing Protobuf message: {error}")))
 }
 
 fn misfit(schema: &Schema, theirs: &str) -> ConvertError {

@@ -36,7 +36,12 @@ const fn flag(name: &'static str, default: &'static str, importance: Importance,
     ConfigKey::plain(name, ValueType::Boolean, Some(default), importance, documentation)
 }
 
-const fn text(name: &'static str, default: Option<&'static str>, importance: Importance, documentation: &'static str) -> ConfigKey {
+const fn text(
+    name: &'static str,
+    default: Option<&'static str>,
+    importance: Importance,
+    documentation: &'static str,
+) -> ConfigKey {
     ConfigKey::plain(name, ValueType::String, default, importance, documentation)
 }
 

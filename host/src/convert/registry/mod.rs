@@ -18,13 +18,15 @@ mod tests;
 mod tls;
 mod wire;
 
-pub use client::{Reference, Registered, SchemaText};
+#[cfg(test)]
+pub use client::Reference;
+pub use client::{Registered, SchemaText};
 pub use converter::RegistryConverter;
 
+use super::ConvertError;
 use super::converter::Decoded;
 use super::data::Schema;
 use super::payload::Schemas;
-use super::ConvertError;
 use crate::record::SchemaId;
 
 /// One schema language: how its schemas and data relate to Connect's.

@@ -72,7 +72,8 @@ impl Common {
         let key = if setting.role == Role::Key { keys::KEY_STRATEGY } else { keys::VALUE_STRATEGY };
         let class = config.text(key).unwrap_or_default();
         let strategy = Strategy::of_class(class).ok_or_else(|| {
-            let message = format!("Invalid value {class} for configuration {}{key}: Class {class} could not be found.", setting.prefix);
+            let message =
+                format!("Invalid value {class} for configuration {}{key}: Class {class} could not be found.", setting.prefix);
             setting.error(key, message)
         })?;
         let ttl = config.number(keys::LATEST_TTL).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
@@ -145,7 +146,8 @@ fn authorization(config: &Checked<'_>) -> Result<Option<Auth>, (&'static str, &'
     match config.text(keys::BEARER_SOURCE).filter(|source| !source.is_empty()) {
         None => {}
         Some("STATIC_TOKEN") => {
-            let token = token.ok_or((keys::BEARER_TOKEN, "a token must be given with bearer.auth.credentials.source=STATIC_TOKEN"))?;
+            let token =
+                token.ok_or((keys::BEARER_TOKEN, "a token must be given with bearer.auth.credentials.source=STATIC_TOKEN"))?;
             let value = sensitive(format!("Bearer {token}"));
             return value.map(|value| Some(Auth::Value(value))).ok_or((keys::BEARER_TOKEN, "the token has forbidden characters"));
         }
@@ -154,11 +156,16 @@ fn authorization(config: &Checked<'_>) -> Result<Option<Auth>, (&'static str, &'
     match config.text(keys::CREDENTIALS_SOURCE).unwrap_or_default() {
         "URL" => Ok(Some(Auth::OfUrl)),
         "USER_INFO" => {
-            let info = [keys::USER_INFO, keys::OLD_USER_INFO].iter().find_map(|key| config.text(key).filter(|info| !info.is_empty()));
-            let info = info.ok_or((keys::USER_INFO, "user:password must be given with basic.auth.credentials.source=USER_INFO"))?;
+            let info =
+                [keys::USER_INFO, keys::OLD_USER_INFO].iter().find_map(|key| config.text(key).filter(|info| !info.is_empty()));
+            let info =
+                info.ok_or((keys::USER_INFO, "user:password must be given with basic.auth.credentials.source=USER_INFO"))?;
             Ok(basic(info).map(Auth::Value))
         }
-        _ => Err((keys::CREDENTIALS_SOURCE, "only URL and USER_INFO are supported; put user and password into basic.auth.user.info")),
+        _ => Err((
+            keys::CREDENTIALS_SOURCE,
+            "only URL and USER_INFO are supported; put user and password into basic.auth.user.info",
+        )),
     }
 }
 

@@ -140,9 +140,8 @@ async fn answer(State(registry): State<FakeRegistry>, request: Request) -> Respo
             let segments: Vec<&str> = std::iter::once(method).chain(path.split('/').filter(|part| !part.is_empty())).collect();
             match registry.shelf.lock().unwrap().route(&segments, &body) {
                 Some(answer) => axum::Json(answer).into_response(),
-                None => {
-                    (StatusCode::NOT_FOUND, axum::Json(json!({"error_code": 40403, "message": "Schema not found"}))).into_response()
-                }
+                None => (StatusCode::NOT_FOUND, axum::Json(json!({"error_code": 40403, "message": "Schema not found"})))
+                    .into_response(),
             }
         }
     }

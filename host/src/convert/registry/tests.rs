@@ -100,13 +100,17 @@ async fn subjects_and_schemas_are_chosen_as_configured() {
     const STRATEGY: &str = "value.subject.name.strategy";
     for (more, expect) in [
         (&[(STRATEGY, "io.confluent.kafka.serializers.subject.RecordNameStrategy")][..], Ok("POST /subjects/R/versions")),
-        (&[(STRATEGY, "TopicRecordNameStrategy"), ("normalize.schemas", "true")], Ok("POST /subjects/t-R/versions?normalize=true")),
+        (
+            &[(STRATEGY, "TopicRecordNameStrategy"), ("normalize.schemas", "true")],
+            Ok("POST /subjects/t-R/versions?normalize=true"),
+        ),
         (&[("auto.register.schemas", "false")], Err("Schema not found; error code: 404")),
         (&[("auto.register.schemas", "false"), ("use.latest.version", "true")], Ok("GET /subjects/t-value/versions/latest")),
         (&[("auto.register.schemas", "false"), ("use.schema.id", "1")], Ok("GET /schemas/ids/1?subject=t-value")),
     ] {
         let mut subject = Subject::new(more).await;
-        let latest = r#"{"type":"record","name":"R","fields":[{"name":"b","type":"int","default":7},{"name":"a","type":"long"}]}"#;
+        let latest =
+            r#"{"type":"record","name":"R","fields":[{"name":"b","type":"int","default":7},{"name":"a","type":"long"}]}"#;
         subject.registry.put("t-value", "AVRO", latest, json!([]));
         let written = subject.encode(&[r#"{"a":1}"#]).await.unwrap();
         let asked = subject.registry.requests();
@@ -166,7 +170,12 @@ async fn an_outage_gives_the_batch_back_and_passes() {
 
 #[tokio::test]
 async fn wrong_credentials_and_places_do_not_pass() {
-    for (status, reason) in [(401, "refuses these credentials"), (403, "refuses these credentials"), (404, "no schema registry"), (302, "sends elsewhere")] {
+    for (status, reason) in [
+        (401, "refuses these credentials"),
+        (403, "refuses these credentials"),
+        (404, "no schema registry"),
+        (302, "sends elsewhere"),
+    ] {
         let mut subject = Subject::new(&[]).await;
         subject.registry.fail([Fault::Status(status, String::new())]);
         let id = subject.schemas.put(CONNECT).unwrap();
@@ -197,7 +206,11 @@ async fn credentials_are_sent_and_never_shown() {
     let with_user = registry.url.replace("http://", "http://ann:s%3Fcret@");
     for (url, more, expect) in [
         (&with_user, &[][..], " Basic YW5uOnM/Y3JldA=="),
-        (&registry.url, &[("basic.auth.credentials.source", "USER_INFO"), ("basic.auth.user.info", "ann:s?cret")], " Basic YW5uOnM/Y3JldA=="),
+        (
+            &registry.url,
+            &[("basic.auth.credentials.source", "USER_INFO"), ("basic.auth.user.info", "ann:s?cret")],
+            " Basic YW5uOnM/Y3JldA==",
+        ),
         (&registry.url, &[("bearer.auth.credentials.source", "STATIC_TOKEN"), ("bearer.auth.token", "s?cret")], " Bearer s?cret"),
         (&registry.url, &[], ""),
     ] {
@@ -234,7 +247,8 @@ async fn references_are_fetched() {
     let middle = r#"{"type":"record","name":"n.M","fields":[{"name":"f","type":"F"}]}"#;
     subject.registry.put("middle", "AVRO", middle, json!([{"name": "n.F", "subject": "inner", "version": 1}]));
     let outer = r#"{"type":"record","name":"n.O","fields":[{"name":"m","type":"n.M"},{"name":"f","type":"n.F"}]}"#;
-    let references = json!([{"name": "n.M", "subject": "middle", "version": 1}, {"name": "n.F", "subject": "inner", "version": 1}]);
+    let references =
+        json!([{"name": "n.M", "subject": "middle", "version": 1}, {"name": "n.F", "subject": "inner", "version": 1}]);
     let id = subject.registry.put("t-value", "AVRO", outer, references);
     let read = subject.decode(&[&framed(id, &[5, 6])]).await.unwrap();
     assert_eq!(values(&read), [br#"{"m":{"f":"BQ=="},"f":"Bg=="}"#]);
@@ -258,10 +272,27 @@ async fn records_that_are_none_of_the_registry_fail_alone() {
     let good = subject.registry.put("t-value", "AVRO", RECORD, json!([]));
     let other = subject.registry.put("t-value", "PROTOBUF", "syntax = \"proto3\";", json!([]));
     let wrong = subject.registry.put("t-value", "AVRO", "{", json!([]));
-    let records = [&framed(good, &[2])[..], b"", b"plain", &framed(99, &[2]), &framed(other, &[2]), &framed(wrong, &[2]), &framed(good, &[]), &[1; 20]];
+    let records = [
+        &framed(good, &[2])[..],
+        b"",
+        b"plain",
+        &framed(99, &[2]),
+        &framed(other, &[2]),
+        &framed(wrong, &[2]),
+        &framed(good, &[]),
+        &[1; 20],
+    ];
     let read = subject.decode(&records).await.unwrap();
     assert_eq!(values(&read), [br#"{"a":1}"#]);
-    let reasons = ["Unknown magic byte!", "Unknown magic byte!", "schema for id 99: Schema not found", "PROTOBUF, not AVRO", "no JSON", "ends in the middle", "schema for id 01010101-"];
+    let reasons = [
+        "Unknown magic byte!",
+        "Unknown magic byte!",
+        "schema for id 99: Schema not found",
+        "PROTOBUF, not AVRO",
+        "no JSON",
+        "ends in the middle",
+        "schema for id 01010101-",
+    ];
     for (failure, reason) in read.failures.iter().zip(reasons) {
         let text = failure.error.to_string();
         assert!(text.starts_with("Failed to deserialize data for topic t to Avro: ") && text.contains(reason), "{text}");

@@ -193,7 +193,12 @@ impl SinkTask {
     }
 
     /// Converts and transforms; answers a pause if that is to be tried again.
-    async fn prepare(&mut self, batch: Batch, work: &mut Work, backoff: &mut Backoff) -> Result<Option<(Duration, String)>, TaskError> {
+    async fn prepare(
+        &mut self,
+        batch: Batch,
+        work: &mut Work,
+        backoff: &mut Backoff,
+    ) -> Result<Option<(Duration, String)>, TaskError> {
         let tried = match self.pipeline.run(batch).await {
             Ok(processed) => Ok(processed),
             Err(Interrupted::Failed(error)) => Err(error),
