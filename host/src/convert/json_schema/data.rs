@@ -86,6 +86,30 @@ pub fn read(schema: &Schema, node: Option<&Node<'_>>) -> Result<Value, ConvertEr
     }
 }
 
+/// Reads what a plugin gives, in JsonConverter's spelling. A required field may be null: it was missing on a topic, and will be again.
+///
+/// # Errors
+/// Those of Kafka's JsonConverter for values of the wrong kind.
+pub fn given(reader: &Reader, schema: &Schema, node: &Node<'_>) -> Result<Value, ConvertError> {
+    match (&schema.kind, node) {
+        (Kind::Struct(fields), Node::Object(members)) => {
+            let field = |field: &crate::convert::data::Field| match members
+                .get(field.name.as_str())
+                .filter(|value| **value != Node::Null)
+            {
+                None if !field.schema.optional && field.schema.default.is_none() => Ok(Value::Null),
+                None => reader.read(&field.schema, None),
+                Some(value) => given(reader, &field.schema, value),
+            };
+            fields.iter().map(field).collect::<Result<_, _>>().map(Value::Struct)
+        }
+        (Kind::Array(items), Node::Array(elements)) => {
+            elements.iter().map(|element| given(reader, items, element)).collect::<Result<_, _>>().map(Value::Array)
+        }
+        _ => reader.read(schema, Some(node)),
+    }
+}
+
 /// Whether a value is of a simple type.
 fn is_of(schema: &Schema, node: &Node<'_>) -> bool {
     match (&schema.kind, node) {

@@ -144,7 +144,7 @@ impl Writing for JsonWriting {
                 if self.is_plain && conforms(&self.schema, text, replace) {
                     out.extend_from_slice(payload);
                 } else {
-                    let value = Reader::of_plugin(replace).read(&self.schema, Some(&node(payload)?))?;
+                    let value = data::given(&Reader::of_plugin(replace), &self.schema, &node(payload)?)?;
                     data::write(&self.schema, &value, self.options.numeric, out);
                 }
             }

@@ -18,7 +18,9 @@ mod tests;
 mod tls;
 mod wire;
 
-pub use client::{Reference, Registered, SchemaText};
+#[cfg(test)]
+pub use client::Reference;
+pub use client::{Registered, SchemaText};
 pub use converter::RegistryConverter;
 
 use super::ConvertError;
