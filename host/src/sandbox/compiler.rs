@@ -18,8 +18,8 @@ use super::LoadError;
 use super::cache::compatibility;
 use super::engine::config;
 
-/// Machine code of one component at most: some eight times the largest upload.
-const MAX_ARTIFACT_BYTES: u64 = 1 << 30;
+/// Machine code of one component at most: eight times the largest upload; it has about three times the bytes of its upload.
+const MAX_ARTIFACT_BYTES: u64 = 512 << 20;
 /// Bytes of what the compiler says that are kept.
 const MAX_MESSAGE_BYTES: u64 = 4 << 10;
 /// How the compiler says that the upload is no good (as `EX_DATAERR`), or that it cannot work here (`EX_SOFTWARE`).

@@ -139,6 +139,8 @@ impl Sandbox {
         if let Some(compiled) = cached {
             return Component::new(&shared, compiled, digest, runtime).map(Arc::new);
         }
+        let upload = wasm.clone();
+        blocking(move || check(&upload)).await?;
         let turn = self.compilers.clone().acquire_owned().await.map_err(|error| LoadError::Internal(error.to_string()))?;
         let artifact = self.compile(&digest, wasm).await?;
         drop(turn);
@@ -156,8 +158,6 @@ impl Sandbox {
 
     async fn compile(&self, digest: &Digest, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
         let (start, bytes) = (Instant::now(), wasm.len());
-        let upload = wasm.clone();
-        blocking(move || check(&upload)).await?;
         let shared = &self.shared;
         let artifact = match &shared.options.compiler {
             Some(program) => {

@@ -44,6 +44,19 @@ pub fn uploads() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         ("types", text(&format!("(component {})", "(type u8)".repeat(250_000))), "types"),
         ("memories", text(&format!("(component (core module {}))", "(memory 1)".repeat(90))), "memories"),
+        ("a first loop", starting("(func $s (loop (br 0))) (start $s)"), "sandbox.cpu.ms"),
+        ("a first crash", starting("(func $s unreachable) (start $s)"), "crashed in describe"),
+        ("a first descent", starting("(func $s (call $s)) (start $s)"), "call stack exhausted"),
+        ("growing memory", starting(&growing("(memory 1)", "(memory.grow (i32.const 16))")), "sandbox.memory.bytes"),
+        (
+            "growing tables",
+            starting(&growing("(table 1 funcref)", "(table.grow 0 (ref.null func) (i32.const 1000))")),
+            "sandbox.table.elements",
+        ),
+        ("a vast memory", starting("(memory 65535)"), "memory"),
+        ("a vast table", starting("(table 9000000 funcref)"), "table"),
+        ("many tables", starting(&"(table 1 funcref)".repeat(90)), "table"),
+        ("many memories", starting(&"(memory 1)".repeat(90)), "memor"),
         ("a tome", [text("(component)"), vec![0; 9 << 20]].concat(), "limit of 8388608"),
     ]
 }
@@ -51,4 +64,41 @@ pub fn uploads() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 /// A component of one module with that many functions, all empty.
 fn functions(count: usize) -> Vec<u8> {
     wat::parse_str(format!("(component (core module {}))", "(func)".repeat(count))).expect("well-formed")
+}
+
+/// A component that loads: a plugin with transforms, in name. What its module does at its start, it does when it is first
+/// asked what it is.
+fn starting(module: &str) -> Vec<u8> {
+    let component = format!(
+        r#"(component
+            (core module $m {module})
+            (core instance (instantiate $m))
+            (core module $n
+                (func (export "nothing"))
+                (func (export "start") (result i32) i32.const 0)
+                (func (export "apply") (param i32)))
+            (core instance $i (instantiate $n))
+            (func $nothing (canon lift (core func $i "nothing")))
+            (instance $plugin (export "describe" (func $nothing)) (export "validate" (func $nothing)))
+            (export "hawser:connect/plugin@0.1.0" (instance $plugin))
+            (component $t
+                (core module $n
+                    (func (export "start") (result i32) i32.const 0)
+                    (func (export "apply") (param i32)))
+                (core instance $i (instantiate $n))
+                (type $resource (resource (rep i32)))
+                (export $chain "chain" (type $resource))
+                (func $start (result (own $chain)) (canon lift (core func $i "start")))
+                (func $apply (param "self" (borrow $chain)) (canon lift (core func $i "apply")))
+                (export "[static]chain.start" (func $start))
+                (export "[method]chain.apply" (func $apply)))
+            (instance $transform (instantiate $t))
+            (export "hawser:connect/transform@0.1.0" (instance $transform)))"#
+    );
+    wat::parse_str(component).expect("the test's component is well-formed")
+}
+
+/// Grows until it is refused, and crashes.
+fn growing(what: &str, grow: &str) -> String {
+    format!("{what} (func $s (loop (br_if 0 (i32.ne {grow} (i32.const -1)))) unreachable) (start $s)")
 }
