@@ -2,8 +2,11 @@
 
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
+# Of each target of `make fuzz`.
+SECONDS = 60
+
 .DEFAULT_GOAL := help
-.PHONY: help run serve plugins test lint bench bench-programs scale kafka clean setup worker
+.PHONY: help run serve plugins test lint bench bench-programs scale fuzz kafka clean setup worker
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +34,9 @@ bench: bench-programs ## figures, as ratios to a plain Kafka client and to Kafka
 
 scale: bench-programs ## 1,000 idle connectors on one worker: memory, threads, descriptors, time to all RUNNING
 	@$(BIN)/hawser-bench scale
+
+fuzz: setup ## every fuzz target, guided by coverage, SECONDS each (make fuzz SECONDS=1200)
+	@scripts/fuzz.sh $(SECONDS)
 
 kafka: setup ## a real Kafka on a free port of this machine (stop it with scripts/kafka.sh stop)
 	@scripts/setup.sh test

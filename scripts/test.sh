@@ -45,8 +45,10 @@ step "set-up" scripts/setup.sh test
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets -- -D warnings
 step "plugins" scripts/plugins.sh plugins/*/ tests/fixtures/hostile
+step "hostile plugins" scripts/hostile.sh
 step "build" cargo build --workspace --all-targets
 step "unit tests" cargo test --workspace --exclude hawser-e2e
+step "fuzzing, a few seconds each" scripts/fuzz.sh 5
 step "converters against Kafka Connect's classes" against_connect
 step "end-to-end tests against Apache Kafka" against_kafka
 step "end-to-end tests against the development broker" env HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e

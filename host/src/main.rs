@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hawser::config::parse_override;
 use hawser::herder::loggers::Loggers;
+use hawser::sandbox::{CompileOrder, compile_upload};
 use hawser::worker::{Options, Worker};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,9 @@ struct Cli {
 enum Command {
     /// Runs a worker until it is told to stop (SIGTERM, SIGINT).
     Serve(Serve),
+    /// What the worker runs to compile an upload.
+    #[command(hide = true)]
+    Compile(CompileOrder),
 }
 
 #[derive(Args)]
@@ -80,7 +84,10 @@ enum LogFormat {
 }
 
 fn main() -> ExitCode {
-    let Command::Serve(serve) = Cli::parse().command;
+    let serve = match Cli::parse().command {
+        Command::Serve(serve) => serve,
+        Command::Compile(order) => return ExitCode::from(compile_upload(&order)),
+    };
     match start_log(serve.log_format, serve.log_level).and_then(|loggers| run(serve, loggers)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -123,6 +130,11 @@ fn run(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
     ended
 }
 
+/// This very program, even if another version lies at its path by now.
+fn own_program() -> Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { Ok(std::env::current_exe()?) }
+}
+
 async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let options = Options {
@@ -132,6 +144,7 @@ async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
         data_dir: serve.data_dir,
         overrides: serve.overrides,
         connectors: serve.connectors,
+        compiler: Some(own_program()?),
     };
     let worker = tokio::select! {
         worker = Worker::start(options, loggers) => worker?,
@@ -139,7 +152,7 @@ async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     // Nobody may be reading.
-    let _ = writeln!(std::io::stdout(), "Hawser listens on http://{}", worker.address);
+    let _ = writeln!(std::io::stdout(), "Hawser listens on {}", worker.url);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

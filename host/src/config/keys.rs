@@ -27,8 +27,6 @@ pub(super) const IGNORED: &[Ignored] = &[
     Ignored { name: "enable.metrics.push", why: METRICS },
     Ignored { name: "internal.key.converter", why: REMOVED },
     Ignored { name: "internal.value.converter", why: REMOVED },
-    Ignored { name: "internal.key.converter.", why: REMOVED },
-    Ignored { name: "internal.value.converter.", why: REMOVED },
     Ignored { name: "security.providers", why: JAVA },
     Ignored { name: "ssl.provider", why: JAVA },
     Ignored { name: "ssl.protocol", why: JAVA },
@@ -277,6 +275,16 @@ pub const KEYS: &[Key] = &[
         "Folder of uploaded plugins, compiled components and, without `group.id`, of the worker's state.",
     ),
     key(Hawser, "hawser.plugin.max.bytes", Long, Text("67108864"), "Largest component that may be uploaded.")
+        .checked(Check::AtLeast(1)),
+    key(
+        Hawser,
+        "hawser.plugin.compile.timeout.ms",
+        Long,
+        Text("300000"),
+        "Time for compiling one upload, on the clock and on processors.",
+    )
+    .checked(Check::AtLeast(1000)),
+    key(Hawser, "hawser.plugin.compile.memory.bytes", Long, Text("4294967296"), "Address space for compiling one upload.")
         .checked(Check::AtLeast(1)),
     key(
         Hawser,

@@ -39,4 +39,9 @@ impl HerderError {
     pub fn unknown_connector(name: &str) -> HerderError {
         HerderError::NotFound(format!("Unknown connector {name}"))
     }
+
+    /// What Kafka Connect says while a rebalance is under way; its clients try again.
+    pub fn conflicting() -> HerderError {
+        HerderError::Conflict("Cannot complete request because of a conflicting operation (e.g. worker rebalance)".to_owned())
+    }
 }

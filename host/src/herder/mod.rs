@@ -24,18 +24,22 @@ pub mod plan;
 pub mod secrets;
 pub mod validation;
 
+mod client_keys;
 mod connectors;
 mod context;
 mod error;
 mod offsets;
 mod plugins;
 mod reconciler;
+mod recovery;
 mod restart;
 mod runner;
 mod status;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod validator;
 
 use std::sync::Arc;
@@ -63,7 +67,7 @@ use crate::plugin::Catalogue;
 use crate::store::{ConfigStore, OffsetStore, State, StatusStore, StoreError};
 
 /// The release of Kafka Connect whose interface this is.
-pub const KAFKA_CONNECT_VERSION: &str = "4.1.0";
+pub const KAFKA_CONNECT_VERSION: &str = "4.3.1";
 
 /// How long the reconciler may take to answer before the worker is called unhealthy: Kafka Connect's.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -202,11 +206,19 @@ impl Herder {
         name: &str,
         command: impl FnOnce(oneshot::Sender<Result<(), HerderError>>) -> Command,
     ) -> Result<(), HerderError> {
-        let stopping = || HerderError::Internal("Worker is shutting down".to_owned());
         let (reply, answer) = oneshot::channel();
         let request = Request::Tell(name.into(), command(reply));
-        self.requests.send(request).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        self.requests.send(request).await.map_err(|_| self.unanswered())?;
+        answer.await.map_err(|_| self.unanswered())?
+    }
+
+    /// Why there was no answer: the worker stops; or the actor that was asked ended, because its connector was deleted just before
+    /// (and perhaps created anew).
+    fn unanswered(&self) -> HerderError {
+        match self.stop.is_cancelled() {
+            true => HerderError::Internal("Worker is shutting down".to_owned()),
+            false => HerderError::conflicting(),
+        }
     }
 }
 

@@ -73,10 +73,8 @@ impl Reconciler {
 
     fn take(&mut self, change: ConfigChange) {
         match change {
-            ConfigChange::Connector(name)
-            | ConfigChange::Removed(name)
-            | ConfigChange::Target(name)
-            | ConfigChange::Tasks(name) => self.wake(&name),
+            ConfigChange::Connector(name) => self.wake_for(&name, true),
+            ConfigChange::Removed(name) | ConfigChange::Target(name) | ConfigChange::Tasks(name) => self.wake(&name),
             ConfigChange::Restart(request) => self.restart(request),
             ConfigChange::LoggerLevel { namespace, level } => {
                 if let Err(error) = self.loggers.set(&namespace, &level) {
@@ -95,19 +93,24 @@ impl Reconciler {
         }
     }
 
-    /// Lets a connector look at what was written; starts its actor if it is new.
     fn wake(&mut self, name: &Arc<str>) {
+        self.wake_for(name, false);
+    }
+
+    /// Lets a connector look at what was written; starts its actor if it is new. `created`: it was asked to run when it was
+    /// created, whatever it has been asked since. (A first target state is written, and so heard of, before the connector.)
+    fn wake_for(&mut self, name: &Arc<str>, created: bool) {
         match self.handles.get(name) {
             Some(handle) => handle.wake.send_replace(()),
-            None if self.context.configs.snapshot().connector(name).is_some() => self.spawn(Arc::clone(name)),
+            None if self.context.configs.snapshot().connector(name).is_some() => self.spawn(Arc::clone(name), created),
             None => {}
         }
     }
 
-    fn spawn(&mut self, name: Arc<str>) {
+    fn spawn(&mut self, name: Arc<str>, created: bool) {
         let (wake, woken) = watch::channel(());
         let (commands, commanded) = mpsc::channel(MAX_COMMANDS);
-        let runner = Runner::new(Arc::clone(&name), Arc::clone(&self.context), woken, commanded);
+        let runner = Runner::new(Arc::clone(&name), Arc::clone(&self.context), woken, commanded, created);
         self.handles.insert(Arc::clone(&name), Handle { wake, commands });
         self.runners.spawn(async move {
             runner.run().await;
@@ -149,14 +152,12 @@ impl Reconciler {
 
     fn tell(&mut self, name: &Arc<str>, command: Command) {
         let refused = match self.handles.get(name) {
-            Some(handle) => handle.commands.try_send(command).err().map(mpsc::error::TrySendError::into_inner).map(|command| {
-                (
-                    command,
-                    HerderError::Conflict(
-                        "Cannot complete request because of a conflicting operation (e.g. worker rebalance)".to_owned(),
-                    ),
-                )
-            }),
+            Some(handle) => handle
+                .commands
+                .try_send(command)
+                .err()
+                .map(mpsc::error::TrySendError::into_inner)
+                .map(|command| (command, HerderError::conflicting())),
             None => Some((command, HerderError::NotFound(format!("Unknown connector: {name}")))),
         };
         if let Some((Command::RestartConnector(reply) | Command::RestartTask(_, reply) | Command::AwaitStopped(reply), error)) =

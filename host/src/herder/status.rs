@@ -86,9 +86,10 @@ impl Herder {
     ///
     /// # Errors
     /// Nothing is known of such a task.
-    pub fn task_status(&self, name: &str, task: u32) -> Result<TaskState, HerderError> {
-        match self.context.statuses.task(name, task) {
-            Some(status) => Ok(self.task_state(task, status)),
+    pub fn task_status(&self, name: &str, task: i32) -> Result<TaskState, HerderError> {
+        let found = u32::try_from(task).ok().and_then(|task| Some((task, self.context.statuses.task(name, task)?)));
+        match found {
+            Some((task, status)) => Ok(self.task_state(task, status)),
             None => Err(HerderError::NotFound(format!("No status found for task {name}-{task}"))),
         }
     }
@@ -162,6 +163,6 @@ impl Herder {
 
 /// The version that runs, as whoever runs it has written.
 fn shown_version(status: &Status) -> Option<String> {
-    let runs = matches!(status.state, State::Running | State::Paused | State::Failed | State::Restarting);
-    status.version.clone().filter(|_| runs)
+    let is_assigned = status.state != State::Unassigned;
+    status.version.clone().filter(|_| is_assigned)
 }

@@ -24,12 +24,20 @@ pub(super) struct Cache {
     suffix: String,
 }
 
-/// An artifact whose checksum was found right.
-pub(super) struct CheckedArtifact(Vec<u8>);
+/// Machine code that can be trusted: from the compiler just now, or from the cache with its checksum found right.
+pub(super) struct CheckedArtifact {
+    bytes: Vec<u8>,
+    start: usize,
+}
 
 impl CheckedArtifact {
+    /// What the compiler just made.
+    pub(super) fn fresh(bytes: Vec<u8>) -> CheckedArtifact {
+        CheckedArtifact { bytes, start: 0 }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0[HEADER_BYTES..]
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -62,7 +70,7 @@ impl Cache {
             tracing::warn!(path = %path.display(), "a compiled plugin is damaged; it is compiled again");
             return None;
         }
-        Some(CheckedArtifact(bytes))
+        Some(CheckedArtifact { bytes, start: HEADER_BYTES })
     }
 
     /// Keeps an artifact: whole or not at all, whatever happens meanwhile.
@@ -105,7 +113,7 @@ impl Cache {
 }
 
 /// Artifacts of engines with different numbers cannot be exchanged. Another number costs a compilation, nothing else.
-fn compatibility(engine: &Engine) -> u64 {
+pub(super) fn compatibility(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.finish()

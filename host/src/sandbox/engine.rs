@@ -11,10 +11,11 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::Everything;
-use super::cache::Cache;
+use super::cache::{Cache, CheckedArtifact};
+use super::compiler::Compiler;
 use super::limiter::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use super::state::HostState;
-use super::{Component, Digest, InstanceLimits, LoadError, SandboxError, artifact};
+use super::{CompileLimits, Component, Digest, InstanceLimits, LoadError, SandboxError, artifact, structure};
 
 /// How often a guest that computes gives way to other tasks.
 const TICK: Duration = Duration::from_millis(10);
@@ -36,6 +37,11 @@ pub struct SandboxOptions {
     pub cache_dir: PathBuf,
     /// Bytes of an upload at most.
     pub max_component_bytes: usize,
+    /// The program that compiles uploads: this worker's own, which knows `compile`. `None`: they are compiled in this process,
+    /// where no limit can end it.
+    pub compiler: Option<PathBuf>,
+    /// What compiling one upload may take.
+    pub compile: CompileLimits,
     /// Instances at a time, all connectors together.
     pub max_instances: u32,
     /// What an instance may use that only describes itself or validates a configuration.
@@ -60,6 +66,8 @@ impl SandboxOptions {
         SandboxOptions {
             cache_dir,
             max_component_bytes: 64 << 20,
+            compiler: None,
+            compile: CompileLimits::default(),
             max_instances: 4096,
             limits: InstanceLimits::default(),
             pooling: Pooling::default(),
@@ -121,12 +129,38 @@ impl Sandbox {
             return Component::new(&shared, compiled, digest).map(Arc::new);
         }
         let turn = self.compilers.clone().acquire_owned().await.map_err(|error| LoadError::Internal(error.to_string()))?;
+        let artifact = self.compile(&digest, wasm).await?;
+        drop(turn);
         blocking(move || {
-            let compiled = shared.compile(&digest, &wasm);
-            drop(turn);
-            Component::new(&shared, compiled?, digest).map(Arc::new)
+            let artifact = CheckedArtifact::fresh(artifact);
+            let failed = |error: wasmtime::Error| LoadError::Internal(format!("{error:#}"));
+            let compiled = artifact::load(&shared.engine, &artifact).map_err(failed)?;
+            let component = Component::new(&shared, compiled, digest)?;
+            // What is no plugin is not kept.
+            shared.keep(component.digest(), &artifact);
+            Ok(Arc::new(component))
         })
         .await
+    }
+
+    async fn compile(&self, digest: &Digest, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
+        let (start, bytes) = (Instant::now(), wasm.len());
+        let upload = wasm.clone();
+        blocking(move || check(&upload)).await?;
+        let shared = &self.shared;
+        let artifact = match &shared.options.compiler {
+            Some(program) => {
+                let compiler = Compiler::new(program, shared.options.compile.clone());
+                compiler.compile(&shared.engine, self.pooled, &wasm).await?
+            }
+            None => {
+                let engine = shared.engine.clone();
+                let compile = move || engine.precompile_component(&wasm);
+                blocking(move || compile().map_err(|error| LoadError::NotAComponent(format!("{error:#}")))).await?
+            }
+        };
+        tracing::info!(%digest, bytes, compiled = artifact.len(), ms = start.elapsed().as_millis() as u64, "compiled a component");
+        Ok(artifact)
     }
 
     /// Forgets the compiled form of an upload that is no longer needed. Components that were loaded go on.
@@ -157,24 +191,23 @@ impl Shared {
         }
     }
 
-    fn compile(&self, digest: &Digest, wasm: &[u8]) -> Result<wasmtime::component::Component, LoadError> {
-        if !wasm.starts_with(b"\0asm") {
-            return Err(LoadError::NotAComponent("it does not begin like WebAssembly; upload the .wasm file itself".to_owned()));
-        }
-        if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
-            let reason = "it is a core module; build it for wasm32-wasip2, or wrap it with `wasm-tools component new`";
-            return Err(LoadError::NotAComponent(reason.to_owned()));
-        }
-        let start = Instant::now();
-        let compiled = wasmtime::component::Component::from_binary(&self.engine, wasm)
-            .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?;
-        let artifact = compiled.serialize().map_err(|error| LoadError::Internal(format!("{error:#}")))?;
-        tracing::info!(%digest, bytes = wasm.len(), compiled = artifact.len(), ms = start.elapsed().as_millis() as u64, "compiled a component");
-        if let Err(error) = self.cache.write(digest, &artifact) {
+    fn keep(&self, digest: &Digest, artifact: &CheckedArtifact) {
+        if let Err(error) = self.cache.write(digest, artifact.bytes()) {
             tracing::warn!(%digest, %error, "a compiled plugin cannot be kept; it is compiled again after a restart");
         }
-        Ok(compiled)
     }
+}
+
+/// What can be known of an upload without compiling it.
+fn check(wasm: &[u8]) -> Result<(), LoadError> {
+    if !wasm.starts_with(b"\0asm") {
+        return Err(LoadError::NotAComponent("it does not begin like WebAssembly; upload the .wasm file itself".to_owned()));
+    }
+    if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
+        let reason = "it is a core module; build it for wasm32-wasip2, or wrap it with `wasm-tools component new`";
+        return Err(LoadError::NotAComponent(reason.to_owned()));
+    }
+    structure::check(wasm)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LoadError> + Send + 'static) -> Result<T, LoadError> {
@@ -182,13 +215,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LoadError>
 }
 
 fn engine(options: &SandboxOptions) -> wasmtime::Result<(Engine, bool)> {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
-    config.concurrency_support(false);
-    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES));
     if options.pooling == Pooling::Auto {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
-        match Engine::new(&config) {
+        let mut pooled = config(true);
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+        match Engine::new(&pooled) {
             Ok(engine) => return Ok((engine, true)),
             Err(error) => tracing::warn!(
                 error = format!("{error:#}"),
@@ -196,11 +226,22 @@ fn engine(options: &SandboxOptions) -> wasmtime::Result<(Engine, bool)> {
             ),
         }
     }
+    Ok((Engine::new(&config(false))?, false))
+}
+
+/// How code is compiled: for instances of a pool, which itself is another matter, or without one.
+pub(super) fn config(pooled: bool) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.concurrency_support(false);
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES));
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    config.memory_reservation(0);
-    config.memory_reservation_for_growth(GROWTH_BYTES);
-    config.memory_guard_size(GUARD_BYTES);
-    Ok((Engine::new(&config)?, false))
+    if !pooled {
+        config.memory_reservation(0);
+        config.memory_reservation_for_growth(GROWTH_BYTES);
+        config.memory_guard_size(GUARD_BYTES);
+    }
+    config
 }
 
 fn pool(options: &SandboxOptions) -> PoolingAllocationConfig {

@@ -3,6 +3,9 @@ use std::time::Duration;
 use super::limits::{BATCH_KEY, CPU_KEY, HOSTCALL_KEY, MEMORY_KEY, TABLE_KEY};
 use super::{Call, WIT_VERSIONS};
 
+const COMPILE_TIMEOUT_KEY: &str = "hawser.plugin.compile.timeout.ms";
+const COMPILE_MEMORY_KEY: &str = "hawser.plugin.compile.memory.bytes";
+
 /// The sandbox itself cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -35,6 +38,32 @@ pub enum LoadError {
     /// Not WebAssembly, a core module, damaged, or not a plugin.
     #[error("not a component that this worker can run: {0}")]
     NotAComponent(String),
+    /// More of something than a component needs that is not made to be hard to compile.
+    #[error("the component has {found} {what}, over this worker's limit of {allowed}; split it into smaller plugins")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much of it.
+        found: u64,
+        /// How much is allowed.
+        allowed: u64,
+    },
+    /// Over [`super::CompileLimits::timeout`].
+    #[error("compiling the component took longer than {} ms; make it smaller, or raise {COMPILE_TIMEOUT_KEY} of the worker", .limit.as_millis())]
+    TooSlow {
+        /// What it was allowed.
+        limit: Duration,
+    },
+    /// The compiler died of it.
+    #[error(
+        "compiling the component failed ({how}); it may take {allowed} bytes of memory: make it smaller, or raise {COMPILE_MEMORY_KEY} of the worker"
+    )]
+    Compiler {
+        /// How it ended, and its last words.
+        how: String,
+        /// [`super::CompileLimits::memory_bytes`].
+        allowed: u64,
+    },
     /// Built against another version of `hawser:connect`.
     #[error("the component is built against hawser:connect {found}; this worker runs {}: build it against one of these", WIT_VERSIONS.join(", "))]
     WitVersion {
@@ -126,6 +155,25 @@ impl CallError {
     /// Whether the instance is gone, so that a new one must be started.
     pub fn is_instance_dead(&self) -> bool {
         !matches!(self, CallError::Retriable(_) | CallError::InvalidConfig(_) | CallError::Fatal(_))
+    }
+
+    /// Whether the plugin broke down over what it was given, so that a single record may be at fault.
+    pub fn is_crash(&self) -> bool {
+        match self {
+            CallError::Limit { exceeded: Exceeded::Instances, .. } | CallError::Host { .. } | CallError::Ended { .. } => false,
+            _ => self.is_instance_dead(),
+        }
+    }
+
+    /// What the dead letter queue calls it, where Kafka Connect has the class of an exception.
+    pub fn exception(&self) -> &'static str {
+        match self {
+            CallError::Trap { .. } => "hawser.errors.PluginCrashed",
+            CallError::Deadline { .. } | CallError::CpuDeadline { .. } => "hawser.errors.PluginTimedOut",
+            CallError::Limit { .. } => "hawser.errors.PluginOverLimit",
+            CallError::BadAnswer { .. } => "hawser.errors.PluginBrokeInterface",
+            _ => "org.apache.kafka.connect.errors.ConnectException",
+        }
     }
 
     /// Whether the same call may work later with the same arguments.

@@ -13,6 +13,7 @@ mod bindings;
 mod cache;
 mod call;
 mod chain;
+mod compiler;
 mod component;
 mod digest;
 mod engine;
@@ -29,6 +30,7 @@ mod requests;
 mod sink;
 mod source;
 mod state;
+mod structure;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,6 +38,7 @@ pub(crate) mod tests;
 pub use answer::{Checkpoint, Failure, Polled, TopicOffset, TopicPartition, Transformed};
 pub use call::{Call, Usage};
 pub use chain::{ChainInstance, Guard, Step};
+pub use compiler::{CompileLimits, CompileOrder, compile_upload};
 pub use component::{Component, Exports, InstanceEnv};
 pub use digest::Digest;
 pub use engine::{Pooling, Sandbox, SandboxOptions};

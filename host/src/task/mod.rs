@@ -6,11 +6,13 @@
 
 mod backoff;
 mod chain;
+mod creation;
 mod dead_letter;
 mod error;
 mod handle;
 mod pipeline;
 mod plugin;
+mod poison;
 mod policy;
 mod report;
 mod run;
@@ -22,6 +24,7 @@ mod spec;
 mod testing;
 
 pub use chain::{ChainSpec, Link, PredicateStep, StartChain, TransformStep, group_steps};
+pub use creation::{CreationError, TopicCreation};
 pub use handle::{Target, TaskHandle, TaskId, TaskState};
 pub use plugin::{Chain, PluginSpec, SinkPlugin, SourcePlugin, StartSink, StartSource};
 pub use policy::{DeadLetterSpec, ErrorPolicy, PolicyError, Tolerance};

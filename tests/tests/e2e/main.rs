@@ -4,10 +4,14 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
 mod broker;
+mod clients;
 mod crash;
+mod errors;
 mod flow;
 mod hostile;
 mod lifecycle;
+mod proof;
 mod refused;
+mod siege;
 mod support;
 mod upload;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::SinkTask;
+use super::{FLUSH, SinkTask};
 use crate::kafka::{TopicOffset, TopicPartition};
 use crate::metrics::TaskCounters;
 use crate::sandbox::CallError;
@@ -49,7 +49,7 @@ impl SinkTask {
                 tracing::warn!(task = %self.run.id, "flush, to be called again with the next commit: {reason}");
                 Ok(None)
             }
-            Err(error) => Err(TaskError::Plugin { call: "flush", error }),
+            Err(error) => Err(TaskError::Plugin { call: FLUSH, error }),
         }
     }
 

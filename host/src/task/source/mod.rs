@@ -26,6 +26,8 @@ use crate::sandbox::{CallError, OffsetReader, Polled};
 use outflow::Outflow;
 use topics::Topics;
 
+pub(super) use topics::create_if_missing;
+
 /// How long a call of poll, or a batch that finds no room, may go on after the task was told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 /// How long the clients may take to close.
@@ -59,8 +61,10 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     if !run.may_start().await {
         return Ok(());
     }
-    let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
-    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
+    let pipeline = Pipeline::start(&mut run, Direction::Source, spec.converters, spec.chains).await?;
+    let Some(pipeline) = pipeline else { return Ok(()) };
+    let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
+    let Some(reporter) = reporter.transpose()? else { return Ok(()) };
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
@@ -69,9 +73,9 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     let seen = TopicsSeen::new(spec.id.connector.clone(), context.topics);
     let mut task = SourceTask {
         plugin,
-        pipeline: Pipeline::new(Direction::Source, spec.converters, links),
+        pipeline,
         outflow: Outflow::new(&spec.id, producer, context.checkpoints, spec.commit, seen, run.counters.clone()),
-        topics: Topics::new(spec.admin),
+        topics: Topics::new(spec.creation),
         reporter,
         backoff: Backoff::default(),
         poll_at: Instant::now(),
@@ -194,7 +198,7 @@ impl SourceTask {
             self.poll_at = Instant::now() + idle;
         }
         if records.is_empty() {
-            self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints, &self.reporter);
             return Ok(());
         }
         let came = if self.reporter.wants_originals() { records.clone() } else { coordinates(&records) };
@@ -202,7 +206,7 @@ impl SourceTask {
         self.reporter.skipped(count.saturating_sub(processed.batch.len()));
         self.reporter.report(processed.rejected, &came).await?;
         if processed.batch.is_empty() {
-            self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints, &self.reporter);
             return Ok(());
         }
         let (run, topics) = (&mut self.run, &mut self.topics);
@@ -212,7 +216,7 @@ impl SourceTask {
             Some(result) => result?,
         }
         tokio::select! {
-            sent = self.outflow.send(processed.batch, checkpoints) => sent?,
+            sent = self.outflow.send(processed.batch, checkpoints, &self.reporter) => sent?,
             // Its checkpoints are not noted: it will be read again.
             () = self.run.stopped_for(STOP_GRACE) => return Ok(()),
         }
@@ -221,13 +225,23 @@ impl SourceTask {
 
     /// Transforms and converts; `None` when the task stops meanwhile.
     async fn process(&mut self, records: Batch, came: &Batch) -> Result<Option<Processed>, TaskError> {
-        if !self.reporter.retries() {
-            return self.pipeline.run(records).await.map(Some);
-        }
         let mut window = RetryWindow::default();
-        let mut records = Some(records);
+        let mut flow = self.pipeline.enter(records);
         loop {
-            let tried = self.pipeline.run(records.take().unwrap_or_else(|| came.clone())).await;
+            let pipeline = &mut self.pipeline;
+            let tried = match attend!(self, pipeline.run(&mut flow)) {
+                Err(crash) if crash.is_crash() => {
+                    let run = &mut self.run;
+                    match attend!(self, pipeline.recover(&mut flow, crash, run))? {
+                        true => continue,
+                        false => return Ok(None),
+                    }
+                }
+                tried => tried,
+            };
+            if !self.reporter.retries() {
+                return tried.map(Some);
+            }
             let passing = match &tried {
                 Ok(processed) => processed.rejected.iter().any(|rejected| rejected.retriable),
                 Err(TaskError::Transform { error, .. }) => error.is_retriable(),
@@ -240,6 +254,7 @@ impl SourceTask {
                     if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
                         return Ok(None);
                     }
+                    flow = self.pipeline.enter(came.clone());
                 }
                 _ => return tried.map(Some),
             }

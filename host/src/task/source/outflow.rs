@@ -25,7 +25,9 @@ struct Pending {
     /// The batch's number at the producer; `None` when no record of it was sent.
     sequence: Option<u64>,
     checkpoints: Vec<Checkpoint>,
-    /// Topics of the batch's records, to name those that fail.
+    /// Dead letters that must be durable before the checkpoints are stored: those of this poll and of all before.
+    letters: u64,
+    /// Topics of the batch's records, to name those that fail; all of them if there is a dead letter queue.
     sent: Batch,
     bytes: usize,
 }
@@ -83,32 +85,42 @@ impl Outflow {
     }
 
     /// Notes checkpoints of a poll of which no record is sent.
-    pub(super) fn pass(&mut self, checkpoints: Vec<Checkpoint>) {
+    pub(super) fn pass(&mut self, checkpoints: Vec<Checkpoint>, reporter: &Reporter) {
+        let letters = reporter.written();
         match self.pending.back_mut() {
             // So that polls without records do not pile up behind a batch that takes long.
             Some(last) if last.sequence.is_none() => {
                 last.checkpoints.retain(|old| checkpoints.iter().all(|new| new.partition != old.partition));
                 last.checkpoints.extend(checkpoints);
+                last.letters = letters;
             }
             _ if checkpoints.is_empty() => return,
-            _ => self.pending.push_back(Pending { sequence: None, checkpoints, sent: Batch::default(), bytes: 0 }),
+            _ => self.pending.push_back(Pending { sequence: None, checkpoints, letters, sent: Batch::default(), bytes: 0 }),
         }
-        self.release();
+        self.release(reporter);
     }
 
     /// Hands a batch to the producer, and its checkpoints to those that wait behind it. When this future is dropped before its
     /// end, the checkpoints are forgotten, and none behind them is released any more.
-    pub(super) async fn send(&mut self, mut batch: Batch, checkpoints: Vec<Checkpoint>) -> Result<(), TaskError> {
+    pub(super) async fn send(
+        &mut self,
+        mut batch: Batch,
+        checkpoints: Vec<Checkpoint>,
+        reporter: &Reporter,
+    ) -> Result<(), TaskError> {
         let sequence = self.producer.send(&batch).await?;
         self.counters.active.fetch_add(batch.len() as u64, Ordering::Relaxed);
         let bytes = batch.data.len();
-        let sent = Batch {
-            count: batch.count,
-            topics: std::mem::take(&mut batch.topics),
-            topic_indexes: std::mem::take(&mut batch.topic_indexes),
-            ..Batch::default()
+        let sent = match reporter.has_dead_letters() {
+            true => batch,
+            false => Batch {
+                count: batch.count,
+                topics: std::mem::take(&mut batch.topics),
+                topic_indexes: std::mem::take(&mut batch.topic_indexes),
+                ..Batch::default()
+            },
         };
-        self.pending.push_back(Pending { sequence: Some(sequence), checkpoints, sent, bytes });
+        self.pending.push_back(Pending { sequence: Some(sequence), checkpoints, letters: reporter.written(), sent, bytes });
         Ok(())
     }
 
@@ -126,6 +138,11 @@ impl Outflow {
         let store_at = if self.released.len() > MAX_RELEASED { Instant::now() } else { self.store_at };
         tokio::select! {
             acked = self.producer.acked() => self.acked(acked, reporter).await,
+            durable = reporter.dead_letter_acked() => {
+                durable?;
+                self.release(reporter);
+                Ok(())
+            }
             () = tokio::time::sleep_until(store_at), if due => {
                 self.store();
                 Ok(())
@@ -162,7 +179,12 @@ impl Outflow {
         if self.producer.in_flight() > 0 {
             self.producer.flush(deadline).await;
         }
-        let collected = self.collect(reporter).await;
+        let mut collected = self.collect(reporter).await;
+        let settled = reporter.settle(deadline).await;
+        self.release(reporter);
+        if collected.is_ok() {
+            collected = settled.map(|_| ());
+        }
         if self.storing.is_some() {
             let stored = ended(&mut self.storing).await;
             self.end_storing(stored);
@@ -196,6 +218,7 @@ impl Outflow {
                 class: "org.apache.kafka.connect.source.SourceTask".to_owned(),
                 exception: "org.apache.kafka.common.KafkaException".into(),
                 message: format!("the record could not be written: {}", failed.code),
+                cause: None,
                 retriable: false,
             });
             reporter.report(rejected.collect(), &sent).await?;
@@ -206,14 +229,16 @@ impl Outflow {
         self.counters.progress();
         if let Some(pending) = self.pending.iter_mut().find(|pending| pending.sequence == Some(acked.sequence)) {
             pending.sequence = None;
+            pending.letters = reporter.written();
         }
-        self.release();
+        self.release(reporter);
         Ok(())
     }
 
     /// Releases the checkpoints behind which nothing is outstanding.
-    fn release(&mut self) {
-        while self.pending.front().is_some_and(|pending| pending.sequence.is_none())
+    fn release(&mut self, reporter: &Reporter) {
+        let is_through = |pending: &Pending| pending.sequence.is_none() && reporter.is_durable(pending.letters);
+        while self.pending.front().is_some_and(is_through)
             && let Some(pending) = self.pending.pop_front()
         {
             for checkpoint in pending.checkpoints {
