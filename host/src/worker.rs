@@ -28,7 +28,7 @@ use crate::rest::{self, Startup};
 use crate::sandbox::{CompileLimits, InstanceLimits, Sandbox, SandboxOptions};
 use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OFFSETS_LOG, OffsetStore, StatusStore, TargetState};
 use crate::task::CommitTiming;
-use crate::tenant::Policy;
+use crate::tenant::{Policy, PolicyLists};
 
 /// The key for how often running connectors are asked for their tasks.
 const REFRESH_KEY: &str = "hawser.tasks.refresh.interval.ms";
@@ -315,7 +315,20 @@ fn sandbox_options(config: &WorkerConfig, data_dir: &Path, compiler: Option<Path
     options.compiler = compiler;
     options.compile = CompileLimits { timeout: config.compile_timeout, memory_bytes: config.compile_memory_bytes };
     options.limits = limits(config)?;
+    options.ca_file = config.ca_file.clone();
     Ok(options)
+}
+
+/// What connectors may be granted on this worker.
+fn policy(config: &WorkerConfig) -> Result<Policy> {
+    let lists = PolicyLists {
+        files: config.grantable_files.clone(),
+        http: config.grantable_http.clone(),
+        tcp: config.grantable_tcp.clone(),
+        udp: config.grantable_udp.clone(),
+        env: config.grantable_env.clone(),
+    };
+    Policy::new(&lists).map_err(|error| anyhow::anyhow!("hawser.{error}"))
 }
 
 /// The worker's limits of an instance, which may be anything that the operator likes.
@@ -335,7 +348,7 @@ async fn start_herder(
     let engine = LiveEngine {
         catalogue: Arc::clone(&catalogue),
         worker: config.pairs.clone(),
-        policy: Policy::new(&config.grantable_files, &config.grantable_hosts)?,
+        policy: policy(config)?,
         limits: limits(config)?,
         providers: Arc::clone(&config.providers),
         overrides: config.override_policy.clone(),

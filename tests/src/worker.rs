@@ -72,6 +72,26 @@ impl Worker {
         self.child.as_ref().expect("the worker runs").id()
     }
 
+    /// Its log and all files in its folder: the name and the text of each. What is not text is read as if it were.
+    pub fn files(&self) -> Vec<(PathBuf, String)> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.dir.path().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(path),
+                    Ok(kind) if kind.is_file() => {
+                        let bytes = std::fs::read(&path).unwrap_or_default();
+                        files.push((path, String::from_utf8_lossy(&bytes).into_owned()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        files
+    }
+
     /// Kills it with SIGKILL: a crash.
     #[track_caller]
     pub fn kill(&mut self) {
@@ -150,10 +170,29 @@ impl WorkerBuilder {
         self
     }
 
+    /// The properties that it will be started with; none with `--dev`.
+    pub fn properties(&self) -> &[(String, String)] {
+        self.properties.as_deref().unwrap_or_default()
+    }
+
     /// Sets an environment variable.
     pub fn env(mut self, key: &str, value: &str) -> Self {
         self.env.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Starts it and waits until it has given up; returns its log.
+    #[track_caller]
+    pub fn fails(self) -> String {
+        let dir = tempfile::Builder::new().prefix("hawser-e2e-").tempdir().expect("temporary folder");
+        match try_spawn(&self, dir.path()) {
+            Ok((mut child, _)) => {
+                let _ = child.kill(); // it may have ended by itself
+                let _ = child.wait();
+                panic!("the worker serves");
+            }
+            Err(_) => std::fs::read_to_string(log_path(dir.path())).unwrap_or_default(),
+        }
     }
 
     /// Starts it, and returns when its REST API answers.
@@ -171,6 +210,15 @@ fn log_path(dir: &Path) -> PathBuf {
 
 #[track_caller]
 fn spawn(builder: &WorkerBuilder, dir: &Path) -> (Child, Rest) {
+    try_spawn(builder, dir).unwrap_or_else(|why| {
+        let log = std::fs::read_to_string(log_path(dir)).unwrap_or_default();
+        panic!("the worker {why}; its log:\n{}", last_lines(&log));
+    })
+}
+
+/// Starts a worker; the error says why it does not serve.
+#[track_caller]
+fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), String> {
     let log = || File::options().create(true).append(true).open(log_path(dir)).expect("worker.log");
     let mut command = Command::new(files::binary("hawser", "HAWSER_BIN"));
     command.arg("serve");
@@ -198,16 +246,14 @@ fn spawn(builder: &WorkerBuilder, dir: &Path) -> (Child, Rest) {
         .expect("hawser");
     let ready = process::first_line(&mut child, log(), |line| line.strip_prefix(READY).map(|url| url.trim().to_owned()));
     match ready.recv_timeout(Deadline::LONG.duration()) {
-        Ok(url) => (child, Rest::new(&url)),
+        Ok(url) => Ok((child, Rest::new(&url))),
         Err(why) => {
             let _ = child.kill(); // it may have ended by itself
             let ended = child.wait().expect("wait for the worker");
-            let why = match why {
+            Err(match why {
                 RecvTimeoutError::Timeout => "did not say that it listens".to_owned(),
                 RecvTimeoutError::Disconnected => format!("ended at its start ({ended})"),
-            };
-            let log = std::fs::read_to_string(log_path(dir)).unwrap_or_default();
-            panic!("the worker {why}; its log:\n{}", last_lines(&log));
+            })
         }
     }
 }

@@ -298,8 +298,47 @@ pub const KEYS: &[Key] = &[
         "hawser.sandbox.http",
         List,
         Text(""),
-        "Hosts that a connector may be granted by its `sandbox.http`; `*` allows all.",
+        "Where a connector may be granted to send HTTP requests by its `sandbox.http`, in the same grammar (docs/sandbox.md): `*` is \
+         every public address on the common ports.",
     ),
+    key(
+        Hawser,
+        "hawser.sandbox.tcp",
+        List,
+        Text(""),
+        "Where a connector may be granted to open TCP connections by its `sandbox.tcp`, in the same grammar.",
+    ),
+    key(
+        Hawser,
+        "hawser.sandbox.udp",
+        List,
+        Text(""),
+        "Where a connector may be granted to send datagrams by its `sandbox.udp`, in the same grammar.",
+    ),
+    key(
+        Hawser,
+        "hawser.sandbox.env",
+        List,
+        Text(""),
+        "Names of the worker's environment variables that a connector may be granted by its `sandbox.env`.",
+    ),
+    key(
+        Hawser,
+        "hawser.sandbox.http.ca.file",
+        Kind::String,
+        Null,
+        "File of certificates in PEM: authorities that plugins' HTTPS requests trust besides the public ones.",
+    ),
+    key(Hawser, "hawser.sandbox.connections", Int, Text("64"), "HTTP requests under way, and sockets, of one instance.")
+        .checked(Check::AtLeast(1)),
+    key(
+        Hawser,
+        "hawser.sandbox.http.body.bytes",
+        Long,
+        Text("67108864"),
+        "Bytes of the body of one HTTP request or response of a plugin.",
+    )
+    .checked(Check::AtLeast(1)),
     key(Hawser, "hawser.sandbox.memory.bytes", Long, Text("268435456"), "Linear memory of one instance.")
         .checked(Check::AtLeast(1)),
     key(Hawser, "hawser.sandbox.table.elements", Long, Text("50000"), "Elements of all tables of one instance.")

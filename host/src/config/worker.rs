@@ -184,7 +184,15 @@ pub struct WorkerConfig {
     /// `hawser.sandbox.files`: what connectors may be granted.
     pub grantable_files: Vec<String>,
     /// `hawser.sandbox.http`: what connectors may be granted.
-    pub grantable_hosts: Vec<String>,
+    pub grantable_http: Vec<String>,
+    /// `hawser.sandbox.tcp`: what connectors may be granted.
+    pub grantable_tcp: Vec<String>,
+    /// `hawser.sandbox.udp`: what connectors may be granted.
+    pub grantable_udp: Vec<String>,
+    /// `hawser.sandbox.env`: what connectors may be granted.
+    pub grantable_env: Vec<String>,
+    /// `hawser.sandbox.http.ca.file`.
+    pub ca_file: Option<PathBuf>,
     /// The limits of one instance: every `hawser.sandbox.*` key that has a value, without `hawser.`.
     pub sandbox_limits: Pairs,
     /// Looks up `${provider:path:key}` for connectors.
@@ -207,6 +215,9 @@ impl fmt::Debug for WorkerConfig {
     }
 }
 
+/// All names, networks and ports, as in `sandbox.http`.
+const EVERYWHERE: &str = "*:*+private,localhost:*,0.0.0.0/0:*,[::/0]:*";
+
 /// What `--dev` begins with; every other source overrides it. State goes into the data folder, only this machine can connect,
 /// and connectors may be granted what they ask for.
 pub fn dev_defaults() -> Pairs {
@@ -218,7 +229,9 @@ pub fn dev_defaults() -> Pairs {
         ("value.converter.schemas.enable", "false"),
         ("offset.flush.interval.ms", "1000"),
         ("hawser.sandbox.files", "*"),
-        ("hawser.sandbox.http", "*"),
+        ("hawser.sandbox.http", EVERYWHERE),
+        ("hawser.sandbox.tcp", EVERYWHERE),
+        ("hawser.sandbox.udp", EVERYWHERE),
     ];
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
 }
@@ -255,7 +268,11 @@ impl WorkerConfig {
             compile_timeout: values.millis("hawser.plugin.compile.timeout.ms"),
             compile_memory_bytes: u64::try_from(values.number("hawser.plugin.compile.memory.bytes")).unwrap_or_default(),
             grantable_files: values.list("hawser.sandbox.files"),
-            grantable_hosts: values.list("hawser.sandbox.http"),
+            grantable_http: values.list("hawser.sandbox.http"),
+            grantable_tcp: values.list("hawser.sandbox.tcp"),
+            grantable_udp: values.list("hawser.sandbox.udp"),
+            grantable_env: values.list("hawser.sandbox.env"),
+            ca_file: values.optional_text("hawser.sandbox.http.ca.file").map(Into::into),
             sandbox_limits: values.sandbox_limits(),
             warnings: warnings(&pairs),
             providers: Arc::new(providers),

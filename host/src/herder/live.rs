@@ -11,14 +11,13 @@ use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
-use super::recovery::RecoveryPolicy;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
 use crate::kafka::{self, Admin, ClientError, ClientKind, ClientSettings, ProducerLimits, Subscription, TopicPartition};
 use crate::plugin::{Catalogue, Plugin};
 use crate::record::BatchLimits;
-use crate::sandbox::{CallError, Grants, InstanceEnv, InstanceLimits};
+use crate::sandbox::{CallError, GRANT_KEYS, Grants, InstanceEnv, InstanceLimits, LIMIT_KEYS};
 use crate::store::{OffsetStore, RawConfig, StatusStore};
 use crate::task::{
     Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
@@ -221,6 +220,10 @@ fn subscription(plan: &Plan) -> Result<Subscription, String> {
     subscription.map_err(|error| error.to_string())
 }
 
+fn is_sandbox_key(key: &str) -> bool {
+    GRANT_KEYS.contains(&key) || LIMIT_KEYS.contains(&key) || key.starts_with("sandbox.secret.")
+}
+
 fn take(config: &mut Config, key: &str) -> Option<String> {
     let place = config.iter().position(|(name, _)| name == key)?;
     Some(config.remove(place).1)
@@ -278,16 +281,12 @@ impl Engine for LiveEngine {
                     errors.push((denied.key().to_owned(), denied.to_string()));
                 }
             }
-            Err(error) => {
-                let message = error.to_string();
-                let key = message.split(':').next().unwrap_or_default().to_owned();
-                errors.push((key, message));
-            }
+            Err(error) => errors.push((error.key().to_owned(), error.to_string())),
         }
-        if let Err(wrong) = RecoveryPolicy::parse(config) {
-            errors.extend(wrong);
+        for (key, _) in config.iter().filter(|(key, _)| key.starts_with("sandbox.") && !is_sandbox_key(key)) {
+            errors.push((key.clone(), format!("{key} is no key of the sandbox; check its spelling in docs/sandbox.md")));
         }
-        for (key, value) in config.iter().filter(|(key, _)| crate::sandbox::LIMIT_KEYS.contains(&key.as_str())) {
+        for (key, value) in config.iter().filter(|(key, _)| LIMIT_KEYS.contains(&key.as_str())) {
             if let Err(error) = self.limits.with_config(&[(key.clone(), value.clone())], &self.limits) {
                 errors.push((key.clone(), error.to_string()));
             }

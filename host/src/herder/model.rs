@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::config_def::{Importance, Type, Width};
+use crate::sandbox::Requirement;
 use crate::store::{RawConfig, State};
 
 /// Answer to `GET /`.
@@ -240,6 +241,8 @@ pub struct PluginVersion {
     pub classes: Vec<PluginClass>,
     /// Interfaces that it needs from the host.
     pub imports: Vec<String>,
+    /// What of that must be granted to be of use, and by which key.
+    pub requires: Vec<Requirement>,
     /// Connectors that use it.
     pub used_by: Vec<String>,
 }

@@ -133,6 +133,7 @@ fn version_of(plugin: &Plugin, users: &Users) -> PluginVersion {
         size: plugin.size,
         classes: classes.collect(),
         imports: plugin.component.imports().to_vec(),
+        requires: plugin.component.requires().to_vec(),
         used_by: users.of(plugin),
     }
 }

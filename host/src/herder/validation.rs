@@ -51,7 +51,8 @@ impl<'a> Validation<'a> {
         }
         check_predicates(&config, &mut values);
         for (name, value) in config.resolved {
-            if value.is_none() {
+            // A plugin's own keys may be null.
+            if value.is_none() && !class.keys.iter().any(|key| key.name == *name) {
                 value_of(&mut values, name).errors.push("Null value can not be supplied as the configuration value.".to_owned());
             }
         }
@@ -176,7 +177,10 @@ pub fn invalid_version(framework: &Framework, config: Checked<'_>, message: &str
     let def = framework.common(&config);
     let mut values = def.validate(&config);
     for key in ["connector.class", "connector.plugin.version"] {
-        value_of(&mut values, key).errors.push(message.to_owned());
+        let errors = &mut value_of(&mut values, key).errors;
+        if !errors.iter().any(|known| known == message) {
+            errors.push(message.to_owned());
+        }
     }
     value_of(&mut values, "connector.plugin.version").recommended = versions.to_vec();
     let secrets = Secrets::of(&def, config.raw, config.resolved);

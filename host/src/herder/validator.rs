@@ -9,6 +9,7 @@ use super::engine::Config;
 use super::error::HerderError;
 use super::framework::Framework;
 use super::model::{ConfigInfos, ConfigKeyInfo, PluginInfo};
+use super::recovery::RecoveryPolicy;
 use super::validation::{Validation, invalid_version, no_class};
 use crate::store::RawConfig;
 
@@ -35,7 +36,8 @@ impl Herder {
         };
         let given: Config = resolved.values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
         let mut validation = Validation::start(&context.framework, &class, config);
-        for (key, message) in context.engine.check_worker_keys(&given) {
+        let own = RecoveryPolicy::parse(&given).err().unwrap_or_default();
+        for (key, message) in context.engine.check_worker_keys(&given).into_iter().chain(own) {
             validation.add_error(&key, message);
         }
         self.check_group(&mut validation, &class, &given);

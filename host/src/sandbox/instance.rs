@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasmtime::component::{ResourceAny, ResourceTableError};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::host::types;
 use super::call::watch;
+use super::engine::Shared;
 use super::log::cut;
 use super::state::{HostState, MAX_HANDLES};
 use super::{Call, CallError, Exceeded, InstanceEnv, InstanceLimits, OffsetReader, Usage};
@@ -41,15 +41,14 @@ pub(super) struct NotMade;
 
 impl Live {
     pub(super) fn new(
-        engine: &Engine,
-        rooms: &Arc<Semaphore>,
+        shared: &Shared,
         env: &InstanceEnv,
         offsets: Option<Arc<dyn OffsetReader>>,
         call: Call,
     ) -> Result<Box<Live>, CallError> {
-        let room = rooms.clone().try_acquire_owned();
+        let room = shared.rooms.clone().try_acquire_owned();
         let room = room.map_err(|_| CallError::Limit { call, exceeded: Exceeded::Instances })?;
-        let mut store = Store::new(engine, HostState::new(env, offsets, room)?);
+        let mut store = Store::new(&shared.engine, HostState::new(env, &shared.network, offsets, room)?);
         store.limiter(|state| &mut state.limiter);
         // Tokio's own yield lets timers and sockets be looked at before the guest goes on; waking at once would not.
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
@@ -79,7 +78,7 @@ impl Live {
 
     /// What the plugin answered instead of a result, with what it was refused during the call.
     pub(super) fn plugin_error(&mut self, error: types::Error) -> CallError {
-        let refused = self.store.data_mut().gate.take_refused();
+        let refused = self.store.data_mut().refusals.take();
         let message = |text: String| match &refused {
             Some(refused) => format!("{} ({refused})", cut(&text, MAX_MESSAGE_BYTES)),
             None => cut(&text, MAX_MESSAGE_BYTES).to_owned(),
@@ -146,7 +145,7 @@ fn crash_report(root: &str, error: &wasmtime::Error, state: &mut HostState) -> S
     if !last_words.is_empty() {
         report += &format!("; the plugin wrote:\n{last_words}");
     }
-    if let Some(refused) = state.gate.take_refused() {
+    if let Some(refused) = state.refusals.take() {
         report += &format!("\n{refused}");
     }
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {

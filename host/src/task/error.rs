@@ -1,3 +1,4 @@
+use crate::convert::Outage;
 use crate::kafka::ClientError;
 use crate::sandbox::{CallError, Usage};
 
@@ -10,6 +11,9 @@ pub(super) enum TaskError {
     /// A call into a transform's plugin.
     #[error("transform {class}: {error}")]
     Transform { class: String, error: CallError },
+    /// A converter's schema registry.
+    #[error("converter: {0}")]
+    Schemas(Outage),
     /// A Kafka client.
     #[error(transparent)]
     Client(#[from] ClientError),

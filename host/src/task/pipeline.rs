@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::convert::{Converted, Converters};
+use crate::convert::{Converted, Converters, Postponed};
 use crate::record::{Batch, BatchBuilder};
 use crate::sandbox::{CallError, Failure};
 use tokio::time::Instant;
@@ -82,6 +82,8 @@ pub(super) struct Processed {
 /// Records on their way through the stages. When a transform crashes, they are still here.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
+    /// What is to be converted first.
+    arriving: Option<Processed>,
     /// What is not through: links passed, and records. The first records stand last.
     todo: Vec<(usize, Processed)>,
     /// What is through, in order.
@@ -117,31 +119,37 @@ impl Pipeline {
     }
 
     /// Sends a batch on its way.
-    pub(super) fn enter(&mut self, batch: Batch) -> Flow {
-        let mut entering = Processed { batch, ..Processed::default() };
-        if self.direction == Direction::Sink {
-            entering.convert(|batch| self.converters.decode(batch));
+    pub(super) fn enter(&self, batch: Batch) -> Flow {
+        let entering = Processed { batch, ..Processed::default() };
+        match self.direction {
+            Direction::Sink => Flow { arriving: Some(entering), ..Flow::default() },
+            Direction::Source => Flow { todo: vec![(0, entering)], ..Flow::default() },
         }
-        Flow { todo: vec![(0, entering)], done: Vec::new() }
     }
 
     /// Runs a batch through the stages that are left. A batch that no stage touches is moved.
     ///
     /// # Errors
     /// [`TaskError::Transform`] when a chain as a whole fails; the records are where they were before it. After a crash it
-    /// takes [`recover`](Self::recover) to go on.
+    /// takes [`recover`](Self::recover) to go on. [`TaskError::Schemas`] when a schema registry is in the way: the next call goes on
+    /// from there.
     pub(super) async fn run(&mut self, flow: &mut Flow) -> Result<Processed, TaskError> {
+        if let Some(arriving) = &mut flow.arriving {
+            let converted = self.converters.decode(std::mem::take(&mut arriving.batch)).await;
+            arriving.converted(converted)?;
+            flow.todo.extend(flow.arriving.take().map(|arrived| (0, arrived)));
+        }
         while let Some((passed, part)) = flow.todo.last_mut() {
             while let Some(link) = self.links.get_mut(*passed).filter(|_| !part.batch.is_empty()) {
                 part.transform(link).await.map_err(|error| TaskError::Transform { class: link.class(), error })?;
                 *passed += 1;
                 self.search.got_through();
             }
-            let Some((_, mut part)) = flow.todo.pop() else { break };
             if self.direction == Direction::Source && !part.batch.is_empty() {
-                part.convert(|batch| self.converters.encode(batch));
+                let converted = self.converters.encode(std::mem::take(&mut part.batch)).await;
+                part.converted(converted)?;
             }
-            flow.done.push(part);
+            flow.done.extend(flow.todo.pop().map(|(_, part)| part));
         }
         self.search.ended();
         Ok(join(std::mem::take(&mut flow.done)))
@@ -184,7 +192,7 @@ async fn start(run: &mut Run, spec: &dyn StartChain) -> Result<Option<Link>, Tas
 impl Flow {
     /// Drops records by their places in the batch that came in.
     pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        let parts = self.todo.iter_mut().map(|(_, part)| part).chain(&mut self.done);
+        let parts = self.todo.iter_mut().map(|(_, part)| part).chain(&mut self.arriving).chain(&mut self.done);
         for part in parts {
             part.rejected.retain(|rejected| keep(rejected.origin));
             let (batch, places) = select(&part.batch, |index| keep(place(&part.origins, index)));
@@ -229,8 +237,13 @@ impl Processed {
         Processed { rejected: self.rejected, ..Processed::default() }
     }
 
-    fn convert(&mut self, conversion: impl FnOnce(Batch) -> Converted) {
-        let converted = conversion(std::mem::take(&mut self.batch));
+    /// Takes what a conversion made of its batch, or the batch back.
+    fn converted(&mut self, result: Result<Converted, Box<Postponed>>) -> Result<(), TaskError> {
+        let converted = result.map_err(|postponed| {
+            let Postponed { outage, batch } = *postponed;
+            self.batch = batch;
+            TaskError::Schemas(outage)
+        })?;
         for failure in converted.failures {
             self.rejected.push(Rejected {
                 origin: place(&self.origins, failure.index as usize),
@@ -244,6 +257,7 @@ impl Processed {
         }
         self.batch = converted.batch;
         self.origins = compose_or_clear(&self.batch, std::mem::take(&mut self.origins), converted.origins);
+        Ok(())
     }
 
     async fn transform(&mut self, link: &mut Link) -> Result<(), CallError> {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::error::TaskError;
 use super::{ErrorPolicy, Target, TaskHandle, TaskId, TaskState, TopicTracker};
+use crate::convert::Outage;
 use crate::metrics::TaskCounters;
 use crate::sandbox::CallError;
 
@@ -197,6 +198,28 @@ impl RetryWindow {
         let pause = FIRST_RETRY.saturating_mul(1 << self.tries.min(16)).min(policy.retry_delay_max);
         self.tries = self.tries.saturating_add(1);
         Some(left.map_or(pause, |left| pause.min(left)))
+    }
+}
+
+/// How long to wait before a batch is converted again that a schema registry held up: for as long as it takes, or, where
+/// `errors.retry.timeout` is given, as that says.
+///
+/// # Errors
+/// [`TaskError::Schemas`] when it is not to be tried again. The records are never skipped: the outage is none of theirs.
+pub(super) fn outlast(
+    outage: Outage,
+    policy: &ErrorPolicy,
+    window: &mut RetryWindow,
+    backoff: &mut Backoff,
+) -> Result<(Duration, String), TaskError> {
+    let pause = match policy.retry_timeout {
+        _ if !outage.passing => None,
+        Some(Duration::ZERO) => Some(backoff.next()),
+        _ => window.next(policy, Instant::now()),
+    };
+    match pause {
+        Some(pause) => Ok((pause, outage.message)),
+        None => Err(TaskError::Schemas(outage)),
     }
 }
 

@@ -5,13 +5,18 @@
 
 mod broker;
 mod clients;
+mod configuration;
+mod connect;
 mod crash;
 mod errors;
 mod flow;
 mod hostile;
+mod http;
 mod lifecycle;
 mod proof;
 mod refused;
+mod registry;
+mod service;
 mod siege;
 mod support;
 mod upload;

@@ -86,7 +86,7 @@ pub struct Status {
 
 impl Status {
     fn tidied(mut self) -> Status {
-        self.trace = self.trace.filter(|_| self.state == State::Failed);
+        self.trace = self.trace.filter(|_| matches!(self.state, State::Failed | State::Restarting));
         if let Some(trace) = &mut self.trace {
             trace.truncate(trace.floor_char_boundary(MAX_TRACE_BYTES));
         }

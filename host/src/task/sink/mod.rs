@@ -19,7 +19,7 @@ use super::error::{TaskError, memory};
 use super::pipeline::{Direction, Flow, Pipeline, Rejected};
 use super::poison::Search;
 use super::report::Reporter;
-use super::run::{RetryWindow, Run, TopicsSeen};
+use super::run::{RetryWindow, Run, TopicsSeen, outlast};
 use super::select::{coordinates, place, select};
 use super::{CommitTiming, SinkPlugin, SinkSpec, StartSink, Target, TaskContext, TaskState};
 use crate::kafka::{Filled, SinkConsumer, TopicOffset};
@@ -246,7 +246,7 @@ impl SinkTask {
             Stage::Ready(..) => None,
         };
         if let Some(flow) = flow
-            && let Some((pause, reason)) = self.prepare(flow, work).await?
+            && let Some((pause, reason)) = self.prepare(flow, work, backoff).await?
         {
             return Ok(Attempt::Later(pause, reason));
         }
@@ -279,7 +279,12 @@ impl SinkTask {
     }
 
     /// Converts and transforms; answers a pause if that is to be tried again.
-    async fn prepare(&mut self, mut flow: Flow, work: &mut Work) -> Result<Option<(Duration, String)>, TaskError> {
+    async fn prepare(
+        &mut self,
+        mut flow: Flow,
+        work: &mut Work,
+        backoff: &mut Backoff,
+    ) -> Result<Option<(Duration, String)>, TaskError> {
         let tried = match self.pipeline.run(&mut flow).await {
             Err(crash) if crash.is_crash() => {
                 let reason = crash.to_string();
@@ -287,6 +292,10 @@ impl SinkTask {
                 self.pipeline.recover(&mut flow, crash, &mut self.run).await?;
                 work.stage = Stage::Halted(flow);
                 return Ok(Some((BREATH, reason)));
+            }
+            Err(TaskError::Schemas(outage)) => {
+                work.stage = Stage::Halted(flow);
+                return outlast(outage, self.reporter.policy(), &mut work.window, backoff).map(Some);
             }
             tried => tried,
         };

@@ -16,7 +16,7 @@ use super::backoff::Backoff;
 use super::error::{TaskError, memory};
 use super::pipeline::{Direction, Pipeline, Processed};
 use super::report::Reporter;
-use super::run::{RetryWindow, Run, TopicsSeen};
+use super::run::{RetryWindow, Run, TopicsSeen, outlast};
 use super::select::coordinates;
 use super::{Checkpoints, SourcePlugin, SourceSpec, Target, TaskContext, TaskState};
 use crate::kafka::SourceProducer;
@@ -225,7 +225,7 @@ impl SourceTask {
 
     /// Transforms and converts; `None` when the task stops meanwhile.
     async fn process(&mut self, records: Batch, came: &Batch) -> Result<Option<Processed>, TaskError> {
-        let mut window = RetryWindow::default();
+        let (mut window, mut backoff) = (RetryWindow::default(), Backoff::default());
         let mut flow = self.pipeline.enter(records);
         loop {
             let pipeline = &mut self.pipeline;
@@ -236,6 +236,16 @@ impl SourceTask {
                         true => continue,
                         false => return Ok(None),
                     }
+                }
+                Err(TaskError::Schemas(outage)) => {
+                    let (pause, reason) = outlast(outage, self.reporter.policy(), &mut window, &mut backoff)?;
+                    TaskCounters::add(&self.run.counters.retries, 1);
+                    tracing::warn!(task = %self.run.id, "a batch is to be tried again in {} ms: {reason}", pause.as_millis());
+                    let run = &mut self.run;
+                    if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
+                        return Ok(None);
+                    }
+                    continue;
                 }
                 tried => tried,
             };
