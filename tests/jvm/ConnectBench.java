@@ -100,17 +100,18 @@ public class ConnectBench {
 
         bench.run(WARM_UP_NS);
         double thread = Double.MAX_VALUE;
-        double process = Double.MAX_VALUE;
+        long processStart = SYSTEM.getProcessCpuTime();
+        double records = 0;
         int lastBetter = 0;
         for (int round = 0; round < MAX_ROUNDS && round - lastBetter <= ROUNDS; round++) {
             long threadStart = THREADS.getCurrentThreadCpuTime();
-            long processStart = SYSTEM.getProcessCpuTime();
             double count = bench.run(ROUND_NS);
             double figure = (THREADS.getCurrentThreadCpuTime() - threadStart) / count;
             lastBetter = figure < thread * BETTER ? round : lastBetter;
             thread = Math.min(thread, figure);
-            process = Math.min(process, (SYSTEM.getProcessCpuTime() - processStart) / count);
+            records += count;
         }
+        double process = (SYSTEM.getProcessCpuTime() - processStart) / records;
         System.out.println(thread + "\t" + process);
     }
 

@@ -307,6 +307,8 @@ impl Layers {
         let mut given: BTreeMap<String, String> = BTreeMap::new();
         let mut put = |key: &str, value: &str| given.insert(key.to_owned(), value.to_owned());
         put("client.id", &client_id);
+        // Telemetry for the brokers (KIP-714): a quarter of a megabyte of histograms per client, which the worker's own metrics replace.
+        put("enable.metrics.push", "false");
         match kind {
             // Kafka Connect's own defaults: no loss, no reordering, and no more rights needed than to write.
             ClientKind::Producer => {

@@ -217,13 +217,35 @@ impl Object<'_> {
         }
     }
 
+    /// Gives the members with these old names the new ones, as [`Object::rename`] does.
+    pub fn rename_each<'n>(&mut self, pairs: impl Iterator<Item = (&'n str, &'n str)> + Clone) {
+        let mut renamed = false;
+        for place in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(place) else { break };
+            let name = member.name.of(self.data, self.scratch);
+            let new = pairs.clone().find(|(old, _)| old.len() == name.len() && old.as_bytes() == name);
+            if let Some((_, new)) = new {
+                member.name = push(self.scratch, new);
+                renamed = true;
+            }
+        }
+        if renamed {
+            *self.dirty = true;
+            self.keep_last_of_each_name();
+        }
+    }
+
     fn keep_last_of_each_name(&mut self) {
         let name = |member: &Member| member.name.of(self.data, self.scratch);
         let few = self.members.len() < FEW_MEMBERS;
-        let alone = |(place, member): (usize, &Member)| {
-            position(self.members.get(..place).unwrap_or_default(), self.data, self.scratch, name(member)).is_none()
+        // A new name stands in the scratch: all others were told apart when the object was read.
+        let is_alone = |(place, member): (usize, &Member)| {
+            let after = self.members.get(place + 1..).unwrap_or_default();
+            let before = self.members.get(..place).unwrap_or_default();
+            let is_there = |others| position(others, self.data, self.scratch, name(member)).is_some();
+            member.name.place == Place::Data || !(is_there(before) || is_there(after))
         };
-        if few && self.members.iter().enumerate().all(alone) {
+        if few && self.members.iter().enumerate().all(is_alone) {
             return;
         }
         let last: HashMap<&[u8], usize> = self.members.iter().enumerate().map(|(place, member)| (name(member), place)).collect();
