@@ -104,7 +104,8 @@ impl Topic {
     #[track_caller]
     pub fn setting(&self, key: &str) -> Option<String> {
         let admin: AdminClient<DefaultClientContext> = client(&self.bootstrap).create().expect("admin client");
-        let described = admin.describe_configs([&ResourceSpecifier::Topic(&self.name)], &AdminOptions::new());
+        let (topic, options) = (ResourceSpecifier::Topic(&self.name), AdminOptions::new());
+        let described = admin.describe_configs([&topic], &options);
         let described = RUNTIME.block_on(described).expect("describe the topic").pop().expect("an answer");
         let settings = described.unwrap_or_else(|e| panic!("describe topic {}: {e}", self.name));
         settings.get(key).and_then(|entry| entry.value.clone())
