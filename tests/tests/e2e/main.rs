@@ -9,6 +9,7 @@ mod crash;
 mod flow;
 mod hostile;
 mod lifecycle;
+mod openapi;
 mod refused;
 mod support;
 mod upload;
