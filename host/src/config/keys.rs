@@ -245,8 +245,23 @@ pub const KEYS: &[Key] = &[
         Text("HmacSHA256"),
         "Signatures that are accepted between workers.",
     ),
-    key(Rest, "listeners", List, Text("http://:8083"), "Addresses of the REST API; port 0 for any free one.")
-        .checked(Check::Listeners),
+    key(
+        Rest,
+        "listeners",
+        List,
+        Text("http://:8083"),
+        "Addresses of the REST API; port 0 for any free one. `https` needs `ssl.keystore.location` and what belongs to it, behind \
+         `listeners.https.` (then only those keys count) or without; the store is PEM or PKCS12.",
+    )
+    .checked(Check::Listeners),
+    key(
+        Rest,
+        "ssl.client.auth",
+        Kind::String,
+        Text("none"),
+        "Whether clients of https listeners show a certificate that `ssl.truststore.location` vouches for: `none`, `requested`, `required`.",
+    )
+    .checked(Check::OneOf(&["required", "requested", "none"])),
     key(Rest, "admin.listeners", List, Null, "Addresses of `/admin` only; not set: with the rest; empty: nowhere."),
     key(Rest, "rest.advertised.host.name", Kind::String, Null, "The host name by which others reach this worker."),
     key(Rest, "rest.advertised.port", Int, Null, "The port by which others reach this worker."),

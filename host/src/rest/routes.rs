@@ -31,12 +31,9 @@ pub fn admin_router(herder: Arc<Herder>) -> Router {
 }
 
 fn finish(routes: Routes, herder: Arc<Herder>) -> Router {
-    routes
-        .fallback(media::not_found)
-        .method_not_allowed_fallback(media::method_not_allowed)
-        .layer(from_fn(media::well_formed_path))
-        .layer(from_fn(media::tell_options))
-        .with_state(herder)
+    let routes = routes.fallback(media::not_found).method_not_allowed_fallback(media::method_not_allowed).with_state(herder);
+    // Around the whole router: a layer of its own would not see the `Allow` that it adds.
+    Router::new().fallback_service(routes).layer(from_fn(media::well_formed_path)).layer(from_fn(media::tell_options))
 }
 
 /// The routes of a public listener, and what describes them.

@@ -3,6 +3,7 @@
 mod connectors;
 mod document;
 mod golden;
+mod https;
 mod lifecycle;
 mod table;
 mod uploads;

@@ -151,7 +151,8 @@ const TABLE: &[Row] = &[
     ("PATCH /connectors/b/config", r#"{"more":"1","file":"g"}"#, 200, "."),
     ("GET /connectors/b/config", "", 200, r#"{"connector.class":"FileSource","file":"g","name":"b","more":"1"}"#),
     ("PATCH /connectors/b/config", r#"{"file":null}"#, 400, "~\"file\" which has no default value."),
-    ("PATCH /connectors/b/config", r#"{"name":"c"}"#, 400, "."),
+    ("PATCH /connectors/b/config", r#"{"name":"c"}"#, 200, "."),
+    ("PATCH /connectors/b/config", r#"{"name":null}"#, 400, "~\"name\" which has no default value."),
     ("PATCH /connectors/x/config", "{}", 404, NOT_FOUND),
     ("UNTIL b", "RUNNING RUNNING", 0, ""),
     // lifecycle
