@@ -1,5 +1,5 @@
 use crate::kafka::ClientError;
-use crate::sandbox::{CallError, Usage};
+use crate::sandbox::CallError;
 
 /// Why a task failed. Its text is the trace in the task's status: it names the call, the record and the limit.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +35,4 @@ impl TaskError {
     pub(super) fn spares_plugin(&self) -> bool {
         !matches!(self, TaskError::Plugin { error, .. } if error.is_instance_dead())
     }
-}
-
-/// The memory of several instances together.
-pub(super) fn memory(usages: impl Iterator<Item = Usage>) -> u64 {
-    usages.map(|usage| usage.memory_bytes).sum()
 }

@@ -2,10 +2,10 @@
 
 use crate::convert::{Converted, Converters};
 use crate::record::Batch;
-use crate::sandbox::{CallError, Failure};
+use crate::sandbox::{CallError, Failure, Usage};
 
 use super::chain::Link;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::select::{compose, merge, place, select};
 
 /// Which way records go.
@@ -81,10 +81,16 @@ impl Pipeline {
         Ok(flow)
     }
 
-    /// Bytes of memory that the transforms hold.
-    pub(super) fn memory(&self) -> u64 {
-        let chains = self.links.iter().flat_map(|link| [Some(&link.chain), link.when.as_ref()]);
-        memory(chains.flatten().map(|chain| chain.usage()))
+    /// The classes of each instance.
+    pub(super) fn classes(&self) -> impl Iterator<Item = String> {
+        let of = |link: &Link| [Some(link.class.clone()), link.when.as_ref().map(|_| format!("predicate of {}", link.class))];
+        self.links.iter().flat_map(of).flatten()
+    }
+
+    /// What each instance has used, in the same order.
+    pub(super) fn usages(&self) -> impl Iterator<Item = Usage> {
+        let of = |link: &Link| [Some(link.chain.usage()), link.when.as_ref().map(|when| when.usage())];
+        self.links.iter().flat_map(of).flatten()
     }
 }
 

@@ -14,7 +14,7 @@ use super::backoff::Backoff;
 use super::chain::Link;
 use super::error::TaskError;
 use super::{ErrorPolicy, StartChain, Target, TaskHandle, TaskId, TaskState, TopicTracker};
-use crate::metrics::TaskCounters;
+use crate::metrics::{Phase, Step, TaskCounters};
 use crate::sandbox::CallError;
 
 /// Tries to start a plugin that cannot start for now, about two minutes in all.
@@ -55,11 +55,15 @@ where
     let (target, wanted) = watch::channel(if paused { Target::Pause } else { Target::Run });
     let (state, shown) = watch::channel(TaskState::Starting);
     let counters = Arc::new(TaskCounters::default());
+    counters.begin(Step::Start);
+    let ended = counters.clone();
     let body = body(Run { id: id.clone(), counters: counters.clone(), target: wanted, state: state.clone() });
     let name = id.clone();
     let running = tokio::spawn(async move {
         let ending = Ending(state);
-        let trace = match AssertUnwindSafe(body).catch_unwind().await {
+        let outcome = AssertUnwindSafe(body).catch_unwind().await;
+        ended.enter(Phase::Other);
+        let trace = match outcome {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the worker has a defect: the task panicked; see the worker's log".to_owned(),
@@ -99,6 +103,7 @@ impl Run {
             let changes = *shown != state;
             if changes {
                 tracing::info!(task = %self.id, "the task is {state:?}");
+                self.counters.enter(phase(&state));
                 *shown = state;
             }
             changes
@@ -114,9 +119,11 @@ impl Run {
                 Target::Stop => return false,
                 Target::Pause => {
                     self.show(TaskState::Paused);
+                    self.counters.end(Step::Start);
                     self.changed().await;
                     if self.target() == Target::Run {
                         self.show(TaskState::Starting);
+                        self.counters.begin(Step::Start);
                     }
                 }
             }
@@ -164,6 +171,15 @@ impl Run {
             }
         }
         Ok(Some(links))
+    }
+}
+
+/// What is timed of a state.
+fn phase(state: &TaskState) -> Phase {
+    match state {
+        TaskState::Running => Phase::Running,
+        TaskState::Paused => Phase::Paused,
+        TaskState::Starting | TaskState::Failed { .. } | TaskState::Stopped => Phase::Other,
     }
 }
 

@@ -2,12 +2,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::kafka::{TopicOffset, TopicPartition};
-use crate::record::Batch;
+use crate::record::{Batch, RecordRef};
 use crate::sandbox;
 
 /// One partition that is assigned to the task. Offsets are the next one to read.
 #[derive(Debug, Default, Clone, Copy)]
 struct Place {
+    /// The first record that came.
+    first: Option<u64>,
     /// Everything before it was taken by `put`, or left out.
     put: Option<u64>,
     /// Committed, as far as this task knows.
@@ -55,6 +57,16 @@ impl Assignment {
                 if places.is_empty() {
                     self.topics.remove(&partition.topic);
                 }
+            }
+        }
+    }
+
+    /// Notes where the partitions of a batch begin that is the first of them.
+    pub(super) fn begin(&mut self, ends: &Ends, batch: &Batch) {
+        for TopicOffset { partition, .. } in ends {
+            if let Some(place) = self.place(&partition.topic, partition.partition).filter(|place| place.first.is_none()) {
+                let is_of = |record: &RecordRef<'_>| record.partition() == partition.partition && *record.topic() == *partition.topic;
+                place.first = batch.records().find(is_of).and_then(|record| record.offset());
             }
         }
     }
@@ -121,7 +133,7 @@ impl Assignment {
     pub(super) fn rewind(&mut self, to: &[TopicOffset]) {
         for at in to {
             if let Some(place) = self.place(&at.partition.topic, at.partition.partition) {
-                (place.put, place.committed) = (Some(at.offset), Some(at.offset));
+                (place.first, place.put, place.committed) = (Some(at.offset), Some(at.offset), Some(at.offset));
             }
         }
     }
@@ -143,7 +155,7 @@ impl Assignment {
     /// Records that were put but not committed.
     pub(super) fn lag(&self) -> u64 {
         let places = self.topics.values().flat_map(BTreeMap::values);
-        places.filter_map(|place| Some(place.put?.saturating_sub(place.committed?))).sum()
+        places.filter_map(|place| Some(place.put?.saturating_sub(place.committed.or(place.first)?))).sum()
     }
 
     fn place(&mut self, topic: &str, partition: i32) -> Option<&mut Place> {
@@ -212,7 +224,13 @@ mod tests {
         let mut assignment = Assignment::default();
         assignment.add(&[TopicPartition::new("t", 0), TopicPartition::new("t", 1)]);
         assert!(assignment.uncommitted(None).is_empty());
+        let mut builder = BatchBuilder::default();
+        for offset in 4..10 {
+            builder.push(Record { topic: "t", partition: 0, offset: Some(offset), ..Record::default() }, []);
+        }
+        assignment.begin(&vec![at(0, 10), at(7, 3)], &builder.finish());
         assignment.advance(&vec![at(0, 10), at(7, 3)]);
+        assert_eq!(assignment.lag(), 6, "before anything is committed");
         assert_eq!(assignment.uncommitted(None), [answer("t", 0, 10)]);
         let check = |assignment: &mut Assignment, of, partition, offset, expect: &[u64]| {
             let allowed = assignment.committable(vec![answer(of, partition, offset)]);

@@ -7,20 +7,19 @@ mod rebalance;
 mod tests;
 mod work;
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::pipeline::{CONNECT_EXCEPTION, Direction, Pipeline, Rejected};
 use super::report::Reporter;
 use super::run::{RetryWindow, Run, TopicsSeen};
 use super::select::{coordinates, place};
 use super::{CommitTiming, SinkPlugin, SinkSpec, Target, TaskContext, TaskState};
 use crate::kafka::{Filled, SinkConsumer, TopicOffset};
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::{BatchBuilder, BatchLimits};
 use crate::sandbox::{CallError, Failure};
 use assignment::{Assignment, ends_of};
@@ -85,6 +84,10 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         commit_at: Instant::now() + spec.commit.interval,
         committing: None,
     };
+    let classes = std::iter::once(spec.plugin.class()).chain(task.pipeline.classes());
+    task.run.counters.has_instances(classes);
+    task.note_usage();
+    task.run.counters.end(Step::Start);
     let outcome = task.work().await;
     task.finish(outcome).await
 }
@@ -133,9 +136,11 @@ impl SinkTask {
     async fn deliver(&mut self) -> Result<(), TaskError> {
         let batch = self.builder.finish();
         self.run.counters.batch_in(batch.len(), batch.data.len());
+        self.run.counters.begin(Step::Deliver);
         self.topics.note(&batch.topics);
         let came = if self.reporter.wants_originals() { batch.clone() } else { coordinates(&batch) };
         let (ends, bytes) = (ends_of(&batch), batch.data.len());
+        self.assignment.begin(&ends, &batch);
         let mut work = Work { came, ends, bytes, stage: Stage::Raw(Some(batch)), window: RetryWindow::default() };
         let mut backoff = Backoff::default();
         loop {
@@ -153,7 +158,8 @@ impl SinkTask {
             }
         }
         self.assignment.advance(&work.ends);
-        self.run.counters.active.store(self.assignment.lag(), Ordering::Relaxed);
+        self.run.counters.end(Step::Deliver);
+        self.run.counters.active(self.assignment.lag());
         self.run.counters.progress();
         self.obey().await
     }
@@ -173,11 +179,12 @@ impl SinkTask {
         let since = Instant::now();
         let put = self.plugin.put(batch).await;
         let counters = &self.run.counters;
-        counters.call(since.elapsed().as_millis() as u64);
-        counters.plugin_memory.store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
+        counters.call(since.elapsed());
+        self.note_usage();
         match put {
             Ok(failures) => {
-                counters.records_out(batch.len() - failures.len(), work.bytes);
+                TaskCounters::add(&counters.records_put, batch.len());
+                counters.records_out(batch.len().saturating_sub(failures.len()), work.bytes);
                 self.reporter.skipped(failures.len());
                 let rejected = failures.into_iter().map(|failure| refused(failure, origins)).collect();
                 self.reporter.report(rejected, &work.came).await?;
@@ -226,7 +233,11 @@ impl SinkTask {
                 Target::Stop => return Ok(false),
                 Target::Run if Instant::now() >= until => return Ok(true),
                 Target::Run => self.run.show(TaskState::Running),
-                Target::Pause => self.run.show(TaskState::Paused),
+                Target::Pause => {
+                    self.run.show(TaskState::Paused);
+                    // A pause is no stand-still of the batch in hand.
+                    self.run.counters.renew(Step::Deliver);
+                }
             }
             if let Some(event) = self.consumer.keep_alive(&mut self.builder, self.limits)? {
                 self.rebalanced(event, Some(&mut *work)).await?;
@@ -239,6 +250,10 @@ impl SinkTask {
                 () = self.run.changed() => {}
             }
         }
+    }
+
+    fn note_usage(&self) {
+        self.run.counters.used(std::iter::once(self.plugin.usage()).chain(self.pipeline.usages()));
     }
 
     /// Stops or resumes fetching, but for what the plugin itself has paused.

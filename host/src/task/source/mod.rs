@@ -6,21 +6,20 @@ mod tests;
 mod topics;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::pipeline::{Direction, Pipeline, Processed};
 use super::report::Reporter;
 use super::run::{RetryWindow, Run, TopicsSeen};
 use super::select::coordinates;
 use super::{Checkpoints, SourcePlugin, SourceSpec, Target, TaskContext, TaskState};
 use crate::kafka::SourceProducer;
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::Batch;
 use crate::sandbox::{CallError, OffsetReader, Polled};
 use outflow::Outflow;
@@ -77,6 +76,10 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
         poll_at: Instant::now(),
         run,
     };
+    let classes = std::iter::once(spec.plugin.class()).chain(task.pipeline.classes());
+    task.run.counters.has_instances(classes);
+    task.note_usage();
+    task.run.counters.end(Step::Start);
     let outcome = task.work().await;
     task.finish(outcome).await
 }
@@ -106,6 +109,7 @@ impl SourceTask {
                 Target::Stop => return Ok(()),
                 Target::Pause => {
                     self.run.show(TaskState::Paused);
+                    self.run.counters.end(Step::Poll);
                     self.rest(None).await?;
                     // Whatever the plugin said about being idle was said before.
                     self.poll_at = Instant::now();
@@ -118,7 +122,9 @@ impl SourceTask {
                     self.run.show(TaskState::Running);
                     self.tell_committed().await?;
                     if let Some(polled) = self.poll().await? {
+                        self.run.counters.begin(Step::Deliver);
                         self.forward(polled).await?;
+                        self.run.counters.end(Step::Deliver);
                     }
                 }
             }
@@ -152,6 +158,7 @@ impl SourceTask {
 
     /// One call of poll; `None` when it is to be made again, or the task stops.
     async fn poll(&mut self) -> Result<Option<Polled>, TaskError> {
+        self.run.counters.begin(Step::Poll);
         let (run, plugin, since) = (&mut self.run, &mut self.plugin, Instant::now());
         let polled = attend!(self, async {
             tokio::select! {
@@ -160,7 +167,7 @@ impl SourceTask {
             }
         });
         let counters = &self.run.counters;
-        counters.call(since.elapsed().as_millis() as u64);
+        counters.call(since.elapsed());
         match polled {
             None => {
                 tracing::warn!(task = %self.run.id, "the plugin was ended in the middle of a poll because the task stops");
@@ -168,10 +175,9 @@ impl SourceTask {
             }
             Some(Ok(polled)) => {
                 self.backoff.reset();
+                counters.end(Step::Poll);
                 counters.progress();
-                counters
-                    .plugin_memory
-                    .store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
+                self.note_usage();
                 Ok(Some(polled))
             }
             Some(Err(CallError::Retriable(reason))) => {
@@ -217,6 +223,10 @@ impl SourceTask {
             () = self.run.stopped_for(STOP_GRACE) => return Ok(()),
         }
         self.outflow.collect(&mut self.reporter).await
+    }
+
+    fn note_usage(&self) {
+        self.run.counters.used(std::iter::once(self.plugin.usage()).chain(self.pipeline.usages()));
     }
 
     /// Transforms and converts; `None` when the task stops meanwhile.

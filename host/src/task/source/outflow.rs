@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -8,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::kafka::{AckedBatch, SourceProducer};
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::Batch;
 use crate::sandbox::Checkpoint;
 use crate::task::error::TaskError;
@@ -100,7 +99,8 @@ impl Outflow {
     /// end, the checkpoints are forgotten, and none behind them is released any more.
     pub(super) async fn send(&mut self, mut batch: Batch, checkpoints: Vec<Checkpoint>) -> Result<(), TaskError> {
         let sequence = self.producer.send(&batch).await?;
-        self.counters.active.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.counters.active(TaskCounters::read(&self.counters.active) + batch.len() as u64);
+        self.counters.begin(Step::Acknowledge);
         let bytes = batch.data.len();
         let sent = Batch {
             count: batch.count,
@@ -188,7 +188,11 @@ impl Outflow {
         // A batch that was given up half-way has no entry; those behind it are never sent.
         let Some(pending) = waiting else { return Ok(()) };
         let (sent, bytes) = (std::mem::take(&mut pending.sent), pending.bytes);
-        self.counters.active.fetch_sub(u64::from(acked.records), Ordering::Relaxed);
+        self.counters.active(TaskCounters::read(&self.counters.active).saturating_sub(acked.records.into()));
+        match self.producer.in_flight() {
+            0 => self.counters.end(Step::Acknowledge),
+            _ => self.counters.renew(Step::Acknowledge),
+        }
         if !acked.failures.is_empty() {
             let rejected = acked.failures.iter().map(|failed| Rejected {
                 origin: failed.index,
@@ -232,6 +236,7 @@ impl Outflow {
                 Err(_) => Err(format!("not done within offset.flush.timeout.ms = {}", limit.as_millis())),
             }
         });
+        self.counters.begin(Step::Commit);
         self.storing = Some(Storing { checkpoints, since: Instant::now(), running });
     }
 
@@ -240,7 +245,7 @@ impl Outflow {
         let Some(storing) = self.storing.take() else { return };
         match result {
             Ok(()) => {
-                self.counters.commit(storing.since.elapsed().as_millis() as u64);
+                self.counters.commit(storing.since.elapsed());
                 let before = std::mem::replace(&mut self.stored, storing.checkpoints);
                 self.untold(before);
                 self.news = true;
