@@ -44,7 +44,7 @@ class Task:
                 if not isinstance(row, dict):
                     raise ValueError("the value is not a JSON object")
             except ValueError as error:
-                failures.append(Failure(index=index, reason=str(error)))
+                failures.append(Failure(index=index, reason=str(error), kind=None, step=0))
                 continue
             writer.writerow([row.get(field) for field in self.fields])
         self.append(rows.getvalue().encode())

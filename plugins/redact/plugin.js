@@ -124,7 +124,7 @@ class Rewriter {
     try {
       if (old >= 0) changed = encoder.encode(change(decoder.decode(value), entry(batch.valueSchemas, index, 0)));
     } catch (error) {
-      this.failures.push({ index, reason: error.message });
+      this.failures.push({ index, reason: error.message, step: 0 }); // the first step reads the value, and fails if one does
       return;
     }
     this.pieces.push(key, changed, ...tail);

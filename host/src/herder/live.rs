@@ -102,6 +102,9 @@ impl LiveEngine {
             .map(|alias| {
                 let prefix = format!("transforms.{alias}.");
                 let (plugin, class, mut config) = self.stage(plan, &prefix)?;
+                // The name that Kafka Connect knows the class by, if the user wrote that, and not a simple name.
+                let written = plan.get(&format!("{prefix}type")).unwrap_or_default().trim();
+                let shown = if written.contains('.') { written.to_owned() } else { class.clone() };
                 let predicate = match take(&mut config, "predicate") {
                     Some(alias) => {
                         let (plugin, class, config) = self.stage(plan, &format!("predicates.{alias}."))?;
@@ -110,7 +113,7 @@ impl LiveEngine {
                     None => None,
                 };
                 let negate = take(&mut config, "negate").is_some_and(|negate| negate.trim().eq_ignore_ascii_case("true"));
-                Ok(TransformStep { alias, class, component: plugin.component.clone(), config, predicate, negate })
+                Ok(TransformStep { alias, class, shown, component: plugin.component.clone(), config, predicate, negate })
             })
             .collect()
     }

@@ -38,6 +38,7 @@ impl Task {
         let running = match launch(context, plan, number, &config, paused).await {
             Ok(handle) => {
                 tracing::info!(connector = &*plan.name, task = number, "The task starts.");
+                context.measures.started(&plan.name, number, handle.vitals());
                 let reporter = tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase()));
                 Some(Started { handle, reporter })
             }
@@ -46,6 +47,8 @@ impl Task {
                 tracing::error!(connector = &*plan.name, task = number, "The task does not start: {message}");
                 let status = context.status(&plan.name, State::Failed, Some(message));
                 context.statuses.put_task_safe(&plan.name, number, status);
+                context.measures.tasks.failed();
+                context.measures.failed(&plan.name, number);
                 None
             }
         };
@@ -78,6 +81,7 @@ impl Task {
         let Some(mut running) = self.running else { return };
         let within = context.settings.graceful_stop;
         running.handle.stop(within).await;
+        context.measures.stopped(name, number);
         let phases = running.handle.phase();
         drop(running.handle);
         // A reporter ends when its task does, and an abandoned task is no longer to be heard.
@@ -106,14 +110,24 @@ async fn launch(
 /// Writes each phase of a task as its status.
 async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases: tokio::sync::watch::Receiver<TaskPhase>) {
     let statuses = &context.statuses;
+    let mut has_run = false;
     loop {
         let phase = phases.borrow_and_update().clone();
         match phase {
             // The end is told by whoever asked for it.
             TaskPhase::Starting | TaskPhase::Stopped => {}
-            TaskPhase::Running => statuses.put_task(&plan.name, number, context.status(&plan.name, State::Running, None)),
+            TaskPhase::Running => {
+                if !std::mem::replace(&mut has_run, true) {
+                    context.measures.tasks.succeeded();
+                }
+                statuses.put_task(&plan.name, number, context.status(&plan.name, State::Running, None));
+            }
             TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(&plan.name, State::Paused, None)),
             TaskPhase::Failed(trace) => {
+                if !has_run {
+                    context.measures.tasks.failed();
+                }
+                context.measures.failed(&plan.name, number);
                 let trace = plan.secrets.hide(&trace);
                 tracing::error!(
                     connector = &*plan.name,

@@ -124,8 +124,8 @@ pub(super) async fn patch_config(
     Ok(Json(herder.patch_connector_config(&name, patch).await?))
 }
 
-pub(super) async fn status(State(herder): Herding, Name(name): Name) -> ApiResult<Json<ConnectorStateInfo>> {
-    Ok(Json(herder.connector_status(&name)?))
+pub(super) async fn status(State(herder): Herding, Name(name): Name, query: Query) -> ApiResult<Json<ConnectorStateInfo>> {
+    Ok(Json(herder.connector_status_with(&name, wants_details(&query))?))
 }
 
 pub(super) async fn restart(State(herder): Herding, Name(name): Name, query: Query) -> ApiResult<Response> {
@@ -158,8 +158,13 @@ pub(super) async fn tasks(State(herder): Herding, Name(name): Name) -> ApiResult
     Ok(Json(herder.tasks(&name)?))
 }
 
-pub(super) async fn task_status(State(herder): Herding, task: NameAndTask) -> ApiResult<Json<TaskState>> {
-    Ok(Json(herder.task_status(&task.0, task.1)?))
+pub(super) async fn task_status(State(herder): Herding, task: NameAndTask, query: Query) -> ApiResult<Json<TaskState>> {
+    Ok(Json(herder.task_status(&task.0, task.1, wants_details(&query))?))
+}
+
+/// Kafka's clients do not ask for what is Hawser's own.
+fn wants_details(query: &Query) -> bool {
+    query.all("expand").any(|what| what == "hawser")
 }
 
 pub(super) async fn restart_task(State(herder): Herding, task: NameAndTask) -> ApiResult<StatusCode> {

@@ -53,6 +53,10 @@ pub struct Failure {
     pub index: u32,
     /// What is wrong with it.
     pub reason: String,
+    /// What kind of error it is, if not one in the data: best the name of a JVM exception.
+    pub kind: Option<String>,
+    /// Of a chain: the place of the step that failed, or whose predicate did; always within it.
+    pub step: u32,
 }
 
 /// What came out of a chain of transforms. The batch is validated.

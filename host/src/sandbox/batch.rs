@@ -3,7 +3,13 @@
 use crate::record::{Batch, FIRST_SCHEMA_ID, SCHEMA_JSON, SchemaId, SchemaTable};
 
 use super::bindings::host::records::{BatchParam, BatchResult, Failure as GuestFailure};
+use super::log::cut;
 use super::{Call, CallError, Exceeded, Failure, InstanceLimits};
+
+/// Bytes of a failure's reason that are kept.
+const MAX_REASON_BYTES: usize = 8 << 10;
+/// Bytes of a failure's kind that are kept.
+const MAX_KIND_BYTES: usize = 256;
 
 /// The names of a batch as the interface wants them.
 pub(super) struct Names<'a> {
@@ -93,6 +99,10 @@ fn check_schemas(call: Call, column: &str, ids: &[SchemaId], schemas: &SchemaTab
     }
 }
 
+fn shortened(text: String, limit: usize) -> String {
+    if text.len() <= limit { text } else { cut(&text, limit).to_owned() }
+}
+
 /// Failures in ascending order, each record once.
 ///
 /// # Errors
@@ -102,8 +112,15 @@ pub(super) fn lift_failures(call: Call, failures: Vec<GuestFailure>, count: u32)
         let reason = format!("a failure of record {} in a batch of {count}", failure.index);
         return Err(CallError::BadAnswer { call, reason });
     }
-    let mut failures: Vec<_> =
-        failures.into_iter().map(|failure| Failure { index: failure.index, reason: failure.reason }).collect();
+    let mut failures: Vec<_> = failures
+        .into_iter()
+        .map(|failure| Failure {
+            index: failure.index,
+            reason: shortened(failure.reason, MAX_REASON_BYTES),
+            kind: failure.kind.map(|kind| shortened(kind, MAX_KIND_BYTES)),
+            step: failure.step,
+        })
+        .collect();
     failures.sort_by_key(|failure| failure.index);
     failures.dedup_by_key(|failure| failure.index);
     Ok(failures)

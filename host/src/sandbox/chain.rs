@@ -49,11 +49,12 @@ impl Guard {
 pub struct ChainInstance {
     instance: Instance<transform::Guest>,
     schemas: Arc<SchemaTable>,
+    steps: usize,
 }
 
 impl ChainInstance {
-    pub(super) fn new(instance: Instance<transform::Guest>, schemas: Arc<SchemaTable>) -> ChainInstance {
-        ChainInstance { instance, schemas }
+    pub(super) fn new(instance: Instance<transform::Guest>, schemas: Arc<SchemaTable>, steps: usize) -> ChainInstance {
+        ChainInstance { instance, schemas, steps }
     }
 
     /// Runs the records through all steps. Not for empty batches.
@@ -61,7 +62,7 @@ impl ChainInstance {
     /// # Errors
     /// [`CallError`], the plugin's own errors among them.
     pub async fn apply(&mut self, records: &Batch) -> Result<Transformed, CallError> {
-        let schemas = self.schemas.clone();
+        let (schemas, steps) = (self.schemas.clone(), self.steps);
         let names = batch::Names::of(records);
         let lowered = batch::lower(records, &names);
         let work = async |guest: &transform::Guest, store: &mut _, chain| guest.chain().call_apply(store, chain, lowered).await;
@@ -70,7 +71,7 @@ impl ChainInstance {
                 let batch = batch::lift(Call::Apply, answer.records, live.limits(), &schemas)?;
                 let failures = batch::lift_failures(Call::Apply, answer.failures, records.count)?;
                 let transformed = Transformed { records: batch, origins: answer.origins, failures };
-                check(&transformed, records.count)?;
+                check(&transformed, records.count, steps)?;
                 Ok(transformed)
             })
             .await
@@ -82,8 +83,8 @@ impl ChainInstance {
     }
 }
 
-/// Origins ascend, stay within the batch that went in, and name no record that failed.
-fn check(answer: &Transformed, count: u32) -> Result<(), CallError> {
+/// Origins ascend, stay within the batch that went in, and name no record that failed; failures are of steps that there are.
+fn check(answer: &Transformed, count: u32, steps: usize) -> Result<(), CallError> {
     let refuse = |reason: String| Err(CallError::BadAnswer { call: Call::Apply, reason });
     let (origins, records) = (&answer.origins, answer.records.count);
     if origins.is_empty() && records > 0 && (records != count || !answer.failures.is_empty()) {
@@ -94,6 +95,9 @@ fn check(answer: &Transformed, count: u32) -> Result<(), CallError> {
     }
     if !origins.is_sorted() || origins.last().is_some_and(|last| *last >= count) {
         return refuse(format!("origins do not ascend within the {count} records that went in"));
+    }
+    if let Some(failure) = answer.failures.iter().find(|failure| failure.step as usize >= steps) {
+        return refuse(format!("a failure of step {} in a chain of {steps}", failure.step));
     }
     match answer.failures.iter().find(|failure| origins.binary_search(&failure.index).is_ok()) {
         Some(failure) => refuse(format!("record {} both failed and came out", failure.index)),

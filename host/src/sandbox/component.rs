@@ -249,7 +249,7 @@ impl Component {
                 async |guest: &transform::Guest, store| guest.chain().call_start(store, &steps, &predicates).await,
             )
             .await?;
-        Ok(ChainInstance::new(instance, schemas))
+        Ok(ChainInstance::new(instance, schemas, steps.len()))
     }
 
     async fn start<G>(

@@ -27,6 +27,8 @@ pub struct TransformStep {
     pub alias: String,
     /// Its class.
     pub class: String,
+    /// Its class as the dead letter queue names it: a JVM name where the user wrote one.
+    pub shown: String,
     /// The component that has the class.
     pub component: Arc<Component>,
     /// Its own keys, without their prefix and without `predicate` and `negate`.
@@ -43,6 +45,8 @@ pub struct ChainSpec {
     pub component: Arc<Component>,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// Their classes as the dead letter queue names them.
+    pub shown: Vec<String>,
     /// The predicates of the same component that guard them.
     pub predicates: Vec<Guard>,
     /// A predicate of another component that guards them all: the component, and the predicate as a filtering step.
@@ -64,8 +68,20 @@ pub struct Link {
     pub chain: Box<dyn Chain>,
     /// What lets records into them; the others pass by unchanged.
     pub when: Option<Box<dyn Chain>>,
-    /// The classes of the steps, for messages.
-    pub class: String,
+    /// The classes of the steps, for messages and the dead letter queue.
+    pub classes: Vec<String>,
+}
+
+impl Link {
+    /// All classes, for messages about the chain as a whole.
+    pub(super) fn class(&self) -> String {
+        self.classes.join(",")
+    }
+
+    /// The class of a step. A predicate counts as the transform that it guards, as in Kafka Connect.
+    pub(super) fn class_of(&self, step: u32) -> String {
+        self.classes.get(step as usize).cloned().unwrap_or_default()
+    }
 }
 
 #[async_trait]
@@ -78,8 +94,7 @@ impl StartChain for ChainSpec {
             }
         };
         let chain = Box::new(self.component.start_chain(self.steps.clone(), self.predicates.clone(), self.env.clone()).await?);
-        let classes: Vec<&str> = self.steps.iter().map(|step| step.class.as_str()).collect();
-        Ok(Link { chain, when, class: classes.join(",") })
+        Ok(Link { chain, when, classes: self.shown.clone() })
     }
 }
 
@@ -105,18 +120,19 @@ pub fn group_steps(steps: Vec<TransformStep>, env: &InstanceEnv) -> Vec<Box<dyn 
             None => (None, None),
         };
         let negate = step.negate && when.is_none();
-        let step_of = |group: &mut ChainSpec, class, alias, config| {
+        let step_of = |group: &mut ChainSpec, class, alias, config, shown| {
             let predicate = guard.clone().map(|guard| place_of(&mut group.predicates, guard));
             group.steps.push(Step { class, alias, config, predicate, negate });
+            group.shown.push(shown);
         };
         match groups.last_mut() {
             Some(last) if when.is_none() && last.when.is_none() && Arc::ptr_eq(&last.component, &step.component) => {
-                step_of(last, step.class, step.alias, step.config);
+                step_of(last, step.class, step.alias, step.config, step.shown);
             }
             _ => {
-                let (steps, predicates) = (Vec::new(), Vec::new());
-                let mut group = ChainSpec { component: step.component, steps, predicates, when, env: env.clone() };
-                step_of(&mut group, step.class, step.alias, step.config);
+                let (steps, shown, predicates) = (Vec::new(), Vec::new(), Vec::new());
+                let mut group = ChainSpec { component: step.component, steps, shown, predicates, when, env: env.clone() };
+                step_of(&mut group, step.class, step.alias, step.config, step.shown);
                 groups.push(group);
             }
         }

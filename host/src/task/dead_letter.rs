@@ -63,7 +63,7 @@ impl DeadLetters {
                 ("__connect.errors.task.id", &task),
                 ("__connect.errors.stage", failure.stage),
                 ("__connect.errors.class.name", &failure.class),
-                ("__connect.errors.exception.class.name", failure.exception),
+                ("__connect.errors.exception.class.name", &failure.exception),
                 ("__connect.errors.exception.message", message),
                 ("__connect.errors.exception.stacktrace", &stacktrace),
             ];

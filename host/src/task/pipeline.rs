@@ -1,5 +1,7 @@
 //! The stages between client and plugin: converters and transforms, each a function from batch to batch.
 
+use std::borrow::Cow;
+
 use crate::convert::{Converted, Converters};
 use crate::record::Batch;
 use crate::sandbox::{CallError, Failure, Usage};
@@ -27,15 +29,23 @@ pub(super) struct Rejected {
     /// The class that was executed.
     pub(super) class: String,
     /// The exception that Kafka Connect would name.
-    pub(super) exception: &'static str,
+    pub(super) exception: Cow<'static, str>,
     /// What is wrong.
     pub(super) message: String,
     /// Whether it may be handled later.
     pub(super) retriable: bool,
 }
 
-/// Kafka Connect's exception for a record that a plugin refuses.
-pub(super) const CONNECT_EXCEPTION: &str = "org.apache.kafka.connect.errors.ConnectException";
+/// Kafka Connect's exception for a record whose data is at fault: what a plugin's refusal is called if it does not say.
+const DATA_EXCEPTION: &str = "org.apache.kafka.connect.errors.DataException";
+
+impl Rejected {
+    /// A record that a plugin refused; `origin` is its place in the batch that came in.
+    pub(super) fn refused(failure: Failure, origin: u32, stage: &'static str, class: String) -> Rejected {
+        let exception = failure.kind.map_or(Cow::Borrowed(DATA_EXCEPTION), Cow::Owned);
+        Rejected { origin, stage, class, exception, message: failure.reason, retriable: false }
+    }
+}
 
 /// What came out of the stages.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,7 +83,7 @@ impl Pipeline {
             if flow.batch.is_empty() {
                 break;
             }
-            flow.transform(link).await.map_err(|error| TaskError::Transform { class: link.class.clone(), error })?;
+            flow.transform(link).await.map_err(|error| TaskError::Transform { class: link.class(), error })?;
         }
         if self.direction == Direction::Source && !flow.batch.is_empty() {
             flow.convert(|batch| self.converters.encode(batch));
@@ -102,7 +112,7 @@ impl Processed {
                 origin: place(&self.origins, failure.index as usize),
                 stage: failure.stage.name(),
                 class: failure.class.to_owned(),
-                exception: failure.error.exception,
+                exception: failure.error.exception.into(),
                 message: failure.error.to_string(),
                 retriable: failure.error.retriable,
             });
@@ -115,7 +125,7 @@ impl Processed {
         let (batch, origins) = match &mut link.when {
             None => {
                 let out = link.chain.apply(&self.batch).await?;
-                self.reject(&link.class, &[], out.failures);
+                self.reject(link, &[], out.failures);
                 (out.records, out.origins)
             }
             Some(when) => {
@@ -128,7 +138,7 @@ impl Processed {
                         *inside = true;
                     }
                 }
-                self.reject(&link.class, &[], chosen.failures);
+                self.reject(link, &[], chosen.failures);
                 let is_inside = |at: usize| inside.get(at).copied().unwrap_or_default();
                 let (entering, entered) = select(&self.batch, is_inside);
                 let (passing, passed) = select(&self.batch, |at| !is_inside(at) && !failed.contains(&(at as u32)));
@@ -136,7 +146,7 @@ impl Processed {
                     (passing, passed)
                 } else {
                     let out = link.chain.apply(&entering).await?;
-                    self.reject(&link.class, &entered, out.failures);
+                    self.reject(link, &entered, out.failures);
                     let origins = compose(entered, out.origins);
                     merge((&out.records, &origins), (&passing, &passed))
                 }
@@ -149,17 +159,11 @@ impl Processed {
     }
 
     /// Notes records that a chain refused; `entered` are the places of what it was given.
-    fn reject(&mut self, class: &str, entered: &[u32], failures: Vec<Failure>) {
+    fn reject(&mut self, link: &Link, entered: &[u32], failures: Vec<Failure>) {
         for failure in failures {
-            let index = place(entered, failure.index as usize);
-            self.rejected.push(Rejected {
-                origin: place(&self.origins, index as usize),
-                stage: "TRANSFORMATION",
-                class: class.to_owned(),
-                exception: CONNECT_EXCEPTION,
-                message: failure.reason,
-                retriable: false,
-            });
+            let origin = place(&self.origins, place(entered, failure.index as usize) as usize);
+            let class = link.class_of(failure.step);
+            self.rejected.push(Rejected::refused(failure, origin, "TRANSFORMATION", class));
         }
     }
 }
@@ -187,7 +191,7 @@ mod tests {
         Link {
             chain: Box::new(FakeChain::default()),
             when: when.map(|when| Box::new(when) as Box<dyn super::super::Chain>),
-            class: "C".to_owned(),
+            classes: vec!["C".to_owned()],
         }
     }
 

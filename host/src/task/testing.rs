@@ -229,7 +229,7 @@ pub(super) struct FakeChain {
 #[async_trait]
 impl StartChain for FakeChain {
     async fn start(&self) -> Result<Link, CallError> {
-        Ok(Link { chain: Box::new(self.clone()), when: None, class: "FakeChain".to_owned() })
+        Ok(Link { chain: Box::new(self.clone()), when: None, classes: vec!["FakeChain".to_owned()] })
     }
 }
 
@@ -249,7 +249,7 @@ impl Chain for FakeChain {
         let (mut batch, origins) = select::select(records, |at| !ends(at, b'x') && !ends(at, b'!'));
         batch.offsets.clear();
         let refused = (0..records.len()).filter(|at| ends(*at, b'!'));
-        let failures = refused.map(|at| Failure { index: at as u32, reason: "refused".to_owned() }).collect();
+        let failures = refused.map(|at| refusal(at as u32, "refused")).collect();
         Ok(Transformed { records: batch, origins, failures })
     }
 
@@ -314,6 +314,11 @@ impl TopicTracker for Mutex<Vec<String>> {
     fn used(&self, _connector: &str, topic: &str) {
         self.lock().expect("topics").push(topic.to_owned());
     }
+}
+
+/// A record that a plugin refuses.
+pub(super) fn refusal(index: u32, reason: &str) -> Failure {
+    Failure { index, reason: reason.to_owned(), kind: None, step: 0 }
 }
 
 /// A trap in a call.

@@ -1,5 +1,7 @@
 //! Sinks: what the host pushes records into.
 
+use std::fmt::Display;
+
 use crate::bindings::wit;
 use crate::class::Class;
 use crate::config::{Config, TaskConfig};
@@ -81,10 +83,20 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Tells of a record. The reason is shown to people: it holds no more of the record than is needed.
-    pub fn add(&mut self, record: &RecordView<'_>, reason: impl std::fmt::Display) {
+    /// Tells of a record that is at fault. The reason is shown to people: it holds no more of the record than is needed.
+    pub fn add(&mut self, record: &RecordView<'_>, reason: impl Display) {
+        self.push(record, reason, None);
+    }
+
+    /// Tells of a record whose failure is of a kind of its own, by which operators tell it from others in the dead
+    /// letter queue: best the name of the JVM exception that stands for it.
+    pub fn add_kind(&mut self, record: &RecordView<'_>, kind: &str, reason: impl Display) {
+        self.push(record, reason, Some(kind.to_owned()));
+    }
+
+    fn push(&mut self, record: &RecordView<'_>, reason: impl Display, kind: Option<String>) {
         let index = u32::try_from(record.index()).unwrap_or(u32::MAX);
-        self.failures.push(wit::Failure { index, reason: reason.to_string() });
+        self.failures.push(wit::Failure { index, reason: reason.to_string(), kind, step: 0 });
     }
 
     /// How many there are.

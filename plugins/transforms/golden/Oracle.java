@@ -45,7 +45,7 @@ public class Oracle {
         try {
             record = (ConnectRecord<?>) transform.apply(record(test));
         } catch (Exception error) {
-            return answer.put("error", String.valueOf(error.getMessage()));
+            return answer.put("error", String.valueOf(error.getMessage())).put("exception", error.getClass().getName());
         }
         if (record == null) {
             return answer.put("dropped", true);

@@ -9,6 +9,7 @@ use hawser_plugin::schema;
 use hawser_plugin::transform::Json;
 use serde_json::value::RawValue;
 
+use crate::java;
 use crate::path::FieldPath;
 use crate::shape::{Shape, class_without_schema, schema_of, shape};
 use crate::side::{KeyOrValue, REPLACE_NULL, ReplaceNullKey, two_sided};
@@ -124,7 +125,7 @@ impl<S: KeyOrValue> ExtractField<S> {
     fn extracted(&mut self, id: SchemaId) -> Result<Rc<Extracted>, RecordError> {
         let Self { path, schemas, .. } = self;
         schemas.get_or_insert_with(id, || {
-            let unknown = || RecordError::data(format!("Unknown field: {}", path.text()));
+            let unknown = || RecordError::of_kind(java::ILLEGAL_ARGUMENT, format!("Unknown field: {}", path.text()));
             let whole = schema_of(id)?;
             if !whole.is_struct() {
                 return Err(RecordError::data("Cannot look up fields on non-struct type"));

@@ -1,4 +1,11 @@
-//! Numbers as Java writes and reads them.
+//! Numbers as Java writes and reads them, and names of exceptions.
+
+/// What Kafka Connect throws in a few places where others throw a DataException.
+pub const CONNECT_EXCEPTION: &str = "org.apache.kafka.connect.errors.ConnectException";
+/// A schema that cannot be built.
+pub const SCHEMA_BUILDER_EXCEPTION: &str = "org.apache.kafka.connect.errors.SchemaBuilderException";
+/// A field that a schema does not have.
+pub const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
 
 /// `Double.toString`: with at least one digit after the point, in scientific notation below 0.001 and from 10,000,000 on.
 pub fn double(number: f64) -> String {

@@ -6,6 +6,8 @@ use hawser_plugin::prelude::*;
 use hawser_plugin::schema::{self, Kind, logical};
 use hawser_plugin::transform::Json;
 
+use crate::java;
+
 /// What is there.
 #[derive(Debug)]
 pub enum Shape {
@@ -176,7 +178,8 @@ pub fn copy_basics(schema: &Schema, fields: Vec<schema::Field>) -> Schema {
 /// If there is a field of that name, in the words of Kafka Connect's SchemaBuilder.
 pub fn add_field(fields: &mut Vec<schema::Field>, name: &str, schema: Schema) -> Result<(), RecordError> {
     if fields.iter().any(|field| field.name == name) {
-        return Err(RecordError::data(format!("Cannot create field because of field name duplication {name}")));
+        let message = format!("Cannot create field because of field name duplication {name}");
+        return Err(RecordError::of_kind(java::SCHEMA_BUILDER_EXCEPTION, message));
     }
     fields.push(schema::Field { name: name.to_owned(), schema });
     Ok(())

@@ -8,6 +8,7 @@ use hawser_plugin::schema::{self, Kind, logical};
 use hawser_plugin::transform::{Json, write_json_text};
 
 use crate::date_format::{DAY, DateFormat};
+use crate::java;
 use crate::shape::{Shape, class_without_schema, copy_basics, defaults, fill_in, no_fields, schema_of, shape, type_name};
 use crate::side::{KeyOrValue, REPLACE_NULL, ReplaceNullKey, two_sided};
 
@@ -85,9 +86,8 @@ impl Form {
             _ => {
                 let name = schema.name.as_ref().map_or(String::new(), |name| format!("{name}:"));
                 let kind = type_name(schema);
-                Err(RecordError::data(format!(
-                    "Schema Schema{{{name}{kind}}} does not correspond to a known timestamp type format"
-                )))
+                let message = format!("Schema Schema{{{name}{kind}}} does not correspond to a known timestamp type format");
+                Err(RecordError::of_kind(java::CONNECT_EXCEPTION, message))
             }
         }
     }

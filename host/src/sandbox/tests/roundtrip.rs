@@ -101,7 +101,7 @@ async fn a_sink_may_hold_back_and_refuse_records() {
     let mut sink = sink(&[("lie", "flush-less")], env(InstanceLimits::default())).await.unwrap();
     assert_eq!(sink.flush(&[offset(0, 3)]).await.unwrap(), [offset(0, 2)]);
     let mut sink = super::fixture::sink(&[("lie", "failure-twice")], env(InstanceLimits::default())).await.unwrap();
-    let failure = |index| Failure { index, reason: "as configured".into() };
+    let failure = |index| Failure { index, reason: "as configured".into(), kind: None, step: 0 };
     assert_eq!(sink.put(&batch(3, 10)).await.unwrap(), [failure(0), failure(2)]);
 }
 

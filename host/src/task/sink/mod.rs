@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::error::TaskError;
-use super::pipeline::{CONNECT_EXCEPTION, Direction, Pipeline, Rejected};
+use super::pipeline::{Direction, Pipeline, Rejected};
 use super::report::Reporter;
 use super::run::{RetryWindow, Run, TopicsSeen};
 use super::select::{coordinates, place};
@@ -288,12 +288,6 @@ impl SinkTask {
 
 /// A record that `put` did not take.
 fn refused(failure: Failure, origins: &[u32]) -> Rejected {
-    Rejected {
-        origin: place(origins, failure.index as usize),
-        stage: "TASK_PUT",
-        class: "org.apache.kafka.connect.sink.SinkTask".to_owned(),
-        exception: CONNECT_EXCEPTION,
-        message: failure.reason,
-        retriable: false,
-    }
+    let origin = place(origins, failure.index as usize);
+    Rejected::refused(failure, origin, "TASK_PUT", "org.apache.kafka.connect.sink.SinkTask".to_owned())
 }

@@ -5,7 +5,7 @@ use hawser_dev_broker::DevBrokerConfig;
 
 use crate::kafka::testing::{PATIENCE, TestBroker};
 use crate::kafka::{Admin, ClientSettings, Subscription};
-use crate::sandbox::{Call, CallError, Failure, SinkRequests, TopicOffset, TopicPartition};
+use crate::sandbox::{Call, CallError, SinkRequests, TopicOffset, TopicPartition};
 use crate::task::testing::*;
 use crate::task::{DeadLetterSpec, ErrorPolicy, SinkSpec, TaskHandle, TaskState, Tolerance, spawn_sink};
 
@@ -163,7 +163,7 @@ async fn a_stop_while_a_batch_waits_is_prompt_and_commits_nothing_of_it() {
 #[tokio::test]
 async fn a_refused_record_fails_the_task_by_name() {
     let scene = Scene::with(1, 5).await;
-    scene.fake.answer_put(Ok(vec![Failure { index: 3, reason: "too long".to_owned() }]));
+    scene.fake.answer_put(Ok(vec![refusal(3, "too long")]));
     let handle = scene.spawn(scene.spec());
     let trace = trace_of(&handle).await;
     for part in ["TASK_PUT", "too long", &format!("topic='{}'", scene.topic), "partition=0", "offset=3"] {
@@ -187,7 +187,7 @@ async fn tolerated_records_go_to_the_dead_letter_queue_with_their_story() {
         admin: ClientSettings::admin(&scene.broker.worker(), "dlq", &[]).expect("settings"),
     };
     let errors = ErrorPolicy { tolerance: Tolerance::All, dead_letter: Some(dead_letter), ..ErrorPolicy::default() };
-    scene.fake.answer_put(Ok(vec![Failure { index: 1, reason: "no room".to_owned() }]));
+    scene.fake.answer_put(Ok(vec![refusal(1, "no room")]));
     let handle = scene.spawn(SinkSpec { errors, converters: converters(INTEGER), ..scene.spec() });
     scene.fake.until_put(2).await;
     assert!(handle.stop(PATIENCE).await);

@@ -198,7 +198,7 @@ impl Outflow {
                 origin: failed.index,
                 stage: "KAFKA_PRODUCE",
                 class: "org.apache.kafka.connect.source.SourceTask".to_owned(),
-                exception: "org.apache.kafka.common.KafkaException",
+                exception: "org.apache.kafka.common.KafkaException".into(),
                 message: format!("the record could not be written: {}", failed.code),
                 retriable: false,
             });

@@ -250,8 +250,21 @@ pub struct Transformed {
     pub records: Batch,
     /// For each record, its place in the batch that went in. Empty: each is where it was.
     pub origins: Vec<u32>,
-    /// Records that a step could not handle: place in the batch that went in, and reason.
-    pub failures: Vec<(u32, String)>,
+    /// Records that a step could not handle.
+    pub failures: Vec<Failed>,
+}
+
+/// A record that a step of a chain could not handle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Its place in the batch that went in.
+    pub index: u32,
+    /// What is wrong with it.
+    pub reason: String,
+    /// What kind of error it is, if not one in the data.
+    pub kind: Option<String>,
+    /// The step's place in the chain.
+    pub step: u32,
 }
 
 impl ChainDriver {
@@ -264,7 +277,10 @@ impl ChainDriver {
         Ok(Transformed {
             records: Batch::new(records)?,
             origins,
-            failures: failures.into_iter().map(|failure| (failure.index, failure.reason)).collect(),
+            failures: failures
+                .into_iter()
+                .map(|wit::Failure { index, reason, kind, step }| Failed { index, reason, kind, step })
+                .collect(),
         })
     }
 }

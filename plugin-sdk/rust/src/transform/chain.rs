@@ -79,36 +79,40 @@ impl Chain {
             match self.run(&mut record) {
                 Ok(Verdict::Keep) => record.keep(),
                 Ok(Verdict::Drop) => record.skip(),
-                Err(RecordError::Data(reason)) => {
-                    failures.push(wit::Failure { index: record.index(), reason });
+                Err((step, RecordError::Data { reason, kind })) => {
+                    let (step, kind) = (u32::try_from(step).unwrap_or(u32::MAX), kind.map(str::to_owned));
+                    failures.push(wit::Failure { index: record.index(), reason, kind, step });
                     record.skip();
                 }
-                Err(RecordError::Task(error)) => return Err(error),
+                Err((_, RecordError::Task(error))) => return Err(error),
             }
         }
         let (records, origins) = record.finish();
         Ok(wit::Transformed { records, origins, failures })
     }
 
-    fn run(&mut self, record: &mut Record) -> Result<Verdict, RecordError> {
-        for step in &mut self.steps {
-            if let Some(guard) = &mut step.guard
-                && !guard.takes(record)?
-            {
-                continue;
-            }
-            let verdict = match &mut step.action {
-                Action::Transform(transform) => transform.apply(record)?,
-                Action::Select(guard) => match guard.takes(record)? {
-                    true => Verdict::Keep,
-                    false => Verdict::Drop,
-                },
-            };
-            if verdict == Verdict::Drop {
+    /// Takes a record through the steps; an error comes with the place of its step.
+    fn run(&mut self, record: &mut Record) -> Result<Verdict, (usize, RecordError)> {
+        for (place, step) in self.steps.iter_mut().enumerate() {
+            if step.run(record).map_err(|error| (place, error))? == Verdict::Drop {
                 return Ok(Verdict::Drop);
             }
         }
         Ok(Verdict::Keep)
+    }
+}
+
+impl Step {
+    fn run(&mut self, record: &mut Record) -> Result<Verdict, RecordError> {
+        if let Some(guard) = &mut self.guard
+            && !guard.takes(record)?
+        {
+            return Ok(Verdict::Keep);
+        }
+        match &mut self.action {
+            Action::Transform(transform) => transform.apply(record),
+            Action::Select(guard) => Ok(if guard.takes(record)? { Verdict::Keep } else { Verdict::Drop }),
+        }
     }
 }
 

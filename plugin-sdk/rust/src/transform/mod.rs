@@ -65,8 +65,13 @@ pub enum Verdict {
 pub enum RecordError {
     /// The record is at fault: it fails the task, or is skipped, as `errors.tolerance` says. The text is shown to
     /// people: it holds no more of the record than is needed.
-    #[error("{0}")]
-    Data(String),
+    #[error("{reason}")]
+    Data {
+        /// What is wrong with it.
+        reason: String,
+        /// What kind of error it is, if not one in the data (see [`RecordError::of_kind`]).
+        kind: Option<&'static str>,
+    },
     /// It is not the record's fault.
     #[error(transparent)]
     Task(#[from] Error),
@@ -75,13 +80,19 @@ pub enum RecordError {
 impl RecordError {
     /// [`RecordError::Data`] from anything that can be shown.
     pub fn data(reason: impl std::fmt::Display) -> Self {
-        Self::Data(reason.to_string())
+        Self::Data { reason: reason.to_string(), kind: None }
+    }
+
+    /// [`RecordError::Data`] of a kind by which operators tell it from others in the dead letter queue: best the name of
+    /// the JVM exception that stands for it.
+    pub fn of_kind(kind: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::Data { reason: reason.to_string(), kind: Some(kind) }
     }
 }
 
 impl From<serde_json::Error> for RecordError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Data(format!("not the JSON that is expected: {error}"))
+        Self::data(format_args!("not the JSON that is expected: {error}"))
     }
 }
 

@@ -4,7 +4,26 @@ use super::*;
 use crate::class::ClassInfo;
 use crate::record::tests::{any_records, build};
 use crate::record::{Batch, NewRecord, Payload, SchemaId};
-use crate::testing::{ChainBuilder, Transformed, batch, batch_from_kafka};
+use crate::testing::{ChainBuilder, Failed, Transformed, batch, batch_from_kafka};
+
+/// Refuses every record, in its own way.
+struct Refuse;
+
+impl Class for Refuse {
+    fn class() -> ClassInfo {
+        ClassInfo::new("Refuse")
+    }
+}
+
+impl Transform for Refuse {
+    fn start(_: &Config) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn apply(&mut self, _: &mut Record) -> Result<Verdict, RecordError> {
+        Err(RecordError::of_kind("org.example.Refusal", "no"))
+    }
+}
 
 /// Does to a record what its value, a list of words, says.
 struct Obey;
@@ -160,9 +179,17 @@ fn tells_what_came_from_where() {
     ] {
         let out = obey(&words);
         assert_eq!(out.origins, origins, "{words:?}");
-        assert_eq!(out.failures.iter().map(|failure| failure.0).collect::<Vec<_>>(), failures, "{words:?}");
+        assert_eq!(out.failures.iter().map(|failure| failure.index).collect::<Vec<_>>(), failures, "{words:?}");
     }
-    assert_eq!(obey(&["fail"]).failures, [(0, "it said fail".to_owned())]);
+    let mut chain = ChainBuilder::new().step::<Obey>(&[]).step::<Refuse>(&[]).start().unwrap();
+    let out = chain.apply(batch(&[NewRecord::new("t").value("fail"), NewRecord::new("t").value("-")]).unwrap()).unwrap();
+    let failed = |index, reason: &str, kind: Option<&str>, step| Failed {
+        index,
+        reason: reason.to_owned(),
+        kind: kind.map(str::to_owned),
+        step,
+    };
+    assert_eq!(out.failures, [failed(0, "it said fail", None, 0), failed(1, "no", Some("org.example.Refusal"), 1)]);
 }
 
 #[test]
@@ -223,7 +250,7 @@ fn what_is_no_object_is_the_records_fault() {
     ] {
         let mut chain = ChainBuilder::new().step::<Edit>(&[]).start().unwrap();
         let out = chain.apply(batch(&[NewRecord::new("t").value(value)]).unwrap()).unwrap();
-        assert!(out.failures[0].1.starts_with(expected), "{:?}", out.failures);
+        assert!(out.failures[0].reason.starts_with(expected), "{:?}", out.failures);
     }
 }
 

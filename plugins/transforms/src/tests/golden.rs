@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use hawser_plugin::schema::Kind;
 
+/// What Kafka Connect throws if not said otherwise.
+const DATA_EXCEPTION: &str = "org.apache.kafka.connect.errors.DataException";
+
 fn lines(text: &str) -> impl Iterator<Item = Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap())
 }
@@ -115,8 +118,8 @@ fn ours(case: &Value) -> Value {
         None => batch(&[record]),
     };
     let out = chain.apply(batch.unwrap()).unwrap();
-    if let Some((_, reason)) = out.failures.first() {
-        return json!({"error": reason});
+    if let Some(Failed { reason, kind, .. }) = out.failures.first() {
+        return json!({"error": reason, "exception": kind.as_deref().unwrap_or(DATA_EXCEPTION)});
     }
     let Some(record) = out.records.iter().next() else { return json!({"dropped": true}) };
     let headers: Vec<Value> =

@@ -6,7 +6,7 @@ mod more;
 use hawser_plugin::prelude::*;
 use hawser_plugin::record::RecordView;
 use hawser_plugin::schema;
-use hawser_plugin::testing::{ChainBuilder, batch, batch_from_kafka, manifest, problems};
+use hawser_plugin::testing::{ChainBuilder, Failed, batch, batch_from_kafka, manifest, problems};
 use hawser_plugin::transform::{Predicate, Transform};
 
 use super::*;
@@ -16,7 +16,7 @@ fn outcome(chain: ChainBuilder, record: NewRecord<'_>) -> String {
     let out = chain.start().unwrap().apply(batch_from_kafka(7, &[record]).unwrap()).unwrap();
     match (out.records.iter().next(), out.failures.first()) {
         (Some(record), None) => show(&record),
-        (None, Some((0, reason))) => reason.clone(),
+        (None, Some(Failed { index: 0, reason, .. })) => reason.clone(),
         _ => "dropped".to_owned(),
     }
 }
@@ -62,7 +62,7 @@ fn insert_field_without_a_schema() {
     assert_eq!(outcome(chain(), unknown), r#"{"t":"topic","o":7,"s":"a \"b\""}"#);
     let out = chain().start().unwrap().apply(batch(&[unknown]).unwrap()).unwrap();
     assert_eq!(
-        out.failures[0].1,
+        out.failures[0].reason,
         "Only SinkRecord supported for [field insertion], found: org.apache.kafka.connect.source.SourceRecord"
     );
 }

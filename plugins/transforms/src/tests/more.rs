@@ -5,7 +5,7 @@ use super::*;
 /// Key, value and headers of the only record, or why it failed.
 fn whole(chain: ChainBuilder, record: NewRecord<'_>) -> String {
     let out = chain.start().unwrap().apply(batch_from_kafka(7, &[record]).unwrap()).unwrap();
-    if let Some((_, reason)) = out.failures.first() {
+    if let Some(Failed { reason, .. }) = out.failures.first() {
         return reason.clone();
     }
     let record = out.records.iter().next().unwrap();
@@ -328,7 +328,7 @@ fn timestamp_router() {
     let topic = |config: &[(&str, &str)], timestamp| {
         let mut chain = ChainBuilder::new().step::<TimestampRouter>(config).start().unwrap();
         let out = chain.apply(batch(&[NewRecord::new("t").timestamp(timestamp)]).unwrap()).unwrap();
-        out.records.iter().next().map_or_else(|| out.failures[0].1.clone(), |record| record.topic().to_owned())
+        out.records.iter().next().map_or_else(|| out.failures[0].reason.clone(), |record| record.topic().to_owned())
     };
     assert_eq!(topic(&[], 1_483_425_001_864), "t-20170103");
     let config = [("topic.format", "${timestamp}.${topic}.${topic}"), ("timestamp.format", "yyyy-MM")];
