@@ -19,6 +19,7 @@ const MAX_NAME_BYTES: usize = 200;
 /// Loggers that exist from the start: the rooms of the worker, and the libraries that log.
 const KNOWN: &[&str] = &[
     "hawser",
+    "hawser.access",
     "hawser.cluster",
     "hawser.convert",
     "hawser.herder",
@@ -30,7 +31,6 @@ const KNOWN: &[&str] = &[
     "hawser.task",
     "hawser.worker",
     "librdkafka",
-    "plugin",
     "rdkafka",
 ];
 

@@ -1,11 +1,11 @@
-//! `/`, `/health` and `/admin/loggers`.
+//! `/`, `/health`, `/metrics` and `/admin/loggers`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -14,6 +14,7 @@ use super::extract::{JsonBody, Name, Query};
 use crate::herder::Herder;
 use crate::herder::loggers::LoggerLevel;
 use crate::herder::model::ServerInfo;
+use crate::metrics::CONTENT_TYPE;
 
 pub(super) async fn server_info(State(herder): State<Arc<Herder>>) -> Json<ServerInfo> {
     Json(herder.server_info())
@@ -27,6 +28,14 @@ pub(super) async fn health(State(herder): State<Arc<Herder>>) -> Response {
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     (status, Json(health)).into_response()
+}
+
+/// Prometheus text, whatever the client says that it accepts.
+pub(super) async fn metrics(State(herder): State<Arc<Herder>>) -> ApiResult<Response> {
+    let told = tokio::task::spawn_blocking(move || herder.metrics()).await;
+    let text = told.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let text = text.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 pub(super) async fn loggers(State(herder): State<Arc<Herder>>) -> Json<BTreeMap<String, LoggerLevel>> {

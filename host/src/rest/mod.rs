@@ -9,6 +9,7 @@
 //! | another `Content-Type` than JSON | 415 ([`media`]) |
 //! | an `Accept` without JSON | 406 ([`media`]) |
 //! | time | a request is answered within [`REQUEST_TIMEOUT`], an upload within [`UPLOAD_TIMEOUT`] |
+//! | each request | counted for `/metrics` and logged, without its query ([`access`]) |
 //! | connections, headers | bounded ([`server`]) |
 
 pub mod error;
@@ -17,6 +18,7 @@ pub mod media;
 pub mod routes;
 pub mod server;
 
+mod access;
 mod admin;
 mod connector_plugins;
 mod connectors;

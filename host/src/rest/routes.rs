@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT, admin, connector_plugins, connectors, media, offsets, plugins};
+use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT, access, admin, connector_plugins, connectors, media, offsets, plugins};
 use crate::herder::Herder;
 
 type Routes = Router<Arc<Herder>>;
@@ -21,7 +21,8 @@ pub fn router(herder: Arc<Herder>, with_admin: bool) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(|request, next| media::within(UPLOAD_TIMEOUT, request, next)));
     let api = if with_admin { add(api(), admin_routes()) } else { api() };
-    finish(api.layer(from_fn(|request, next| media::within(REQUEST_TIMEOUT, request, next))).merge(uploads), herder)
+    let routes = api.route("/metrics", get(admin::metrics)).route("/metrics/", get(admin::metrics));
+    finish(routes.layer(from_fn(|request, next| media::within(REQUEST_TIMEOUT, request, next))).merge(uploads), herder)
 }
 
 /// `/admin` alone, for a listener of its own.
@@ -31,7 +32,8 @@ pub fn admin_router(herder: Arc<Herder>) -> Router {
 }
 
 fn finish(routes: Routes, herder: Arc<Herder>) -> Router {
-    routes.fallback(media::not_found).method_not_allowed_fallback(media::method_not_allowed).with_state(herder)
+    let routes = routes.fallback(media::not_found).method_not_allowed_fallback(media::method_not_allowed);
+    routes.layer(from_fn_with_state(Arc::clone(&herder), access::note)).with_state(herder)
 }
 
 /// Lets pages of these origins use the API, if any are named (`access.control.allow.origin` and `.methods`).

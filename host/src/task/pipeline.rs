@@ -93,7 +93,7 @@ impl Pipeline {
 
     /// The classes of each instance.
     pub(super) fn classes(&self) -> impl Iterator<Item = String> {
-        let of = |link: &Link| [Some(link.class.clone()), link.when.as_ref().map(|_| format!("predicate of {}", link.class))];
+        let of = |link: &Link| [Some(link.class()), link.when.as_ref().map(|_| format!("predicate of {}", link.class()))];
         self.links.iter().flat_map(of).flatten()
     }
 
