@@ -10,6 +10,7 @@
 // A harness reports by panicking.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
+mod exposition;
 mod files;
 mod kafka;
 mod process;
@@ -18,6 +19,7 @@ mod topic;
 mod wait;
 mod worker;
 
+pub use exposition::{Exposition, Family, Sample};
 pub use files::{Plugin, checkout, unique};
 pub use kafka::{Broker, Kafka};
 pub use rest::{Answer, Rest};

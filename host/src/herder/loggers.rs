@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
 use super::error::HerderError;
+use crate::logging;
 
 /// Most loggers whose level can be set.
 const MAX_LOGGERS: usize = 1000;
@@ -161,7 +162,7 @@ impl State {
     /// The filter of `tracing`, where the parts of a target are separated by `::`.
     fn filter(&self) -> Targets {
         let set = self.loggers.iter().filter_map(|(name, level)| Some((name.replace('.', "::"), (*level)?.filter)));
-        Targets::new().with_default(self.root.filter).with_targets(set)
+        logging::filter(self.root.filter, set)
     }
 }
 

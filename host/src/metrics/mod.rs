@@ -13,6 +13,8 @@ mod rest;
 mod scrape;
 mod table;
 mod task;
+#[cfg(test)]
+mod tests;
 mod vitals;
 mod window;
 

@@ -27,14 +27,14 @@ pub(super) struct DeadLetters {
 
 impl DeadLetters {
     /// Makes sure of the topic and opens a producer.
-    pub(super) async fn open(id: &TaskId, spec: &DeadLetterSpec, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
+    pub(super) async fn open(spec: &DeadLetterSpec, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
         let failed = |reason: String| TaskError::DeadLetters { topic: spec.topic.clone(), reason };
         let admin = Admin::new(spec.admin.clone());
         if admin.partitions(&spec.topic).await.map_err(|error| failed(error.to_string()))?.is_none() {
             let (partitions, replication) = (Some(PARTITIONS), Some(spec.replication));
             let topic = NewTopicSpec { partitions, replication, ..NewTopicSpec::with_defaults(&spec.topic) };
             admin.create_topic(&topic).await.map_err(|error| failed(error.to_string()))?;
-            tracing::info!(task = %id, topic = spec.topic, "created the dead letter queue");
+            tracing::info!(topic = spec.topic, "created the dead letter queue");
         }
         let producer = SourceProducer::connect(&spec.producer, ProducerLimits::default()).await?;
         Ok(DeadLetters { topic: spec.topic.clone(), headers: spec.headers, producer, builder: BatchBuilder::default(), counters })

@@ -28,7 +28,7 @@ impl Reporter {
     pub(super) async fn start(id: TaskId, policy: ErrorPolicy, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
         let dead_letters = match &policy.dead_letter {
             None => None,
-            Some(spec) => Some(DeadLetters::open(&id, spec, counters.clone()).await?),
+            Some(spec) => Some(DeadLetters::open(spec, counters.clone()).await?),
         };
         Ok(Reporter { id, policy, counters, dead_letters })
     }

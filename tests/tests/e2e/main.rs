@@ -8,6 +8,7 @@ mod crash;
 mod flow;
 mod hostile;
 mod lifecycle;
+mod metrics;
 mod refused;
 mod support;
 mod upload;

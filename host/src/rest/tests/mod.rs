@@ -3,6 +3,7 @@
 mod connectors;
 mod golden;
 mod lifecycle;
+mod metrics;
 mod uploads;
 
 use axum::Router;

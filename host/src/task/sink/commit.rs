@@ -39,7 +39,7 @@ impl SinkTask {
         }
         if !self.reporter.settle(Instant::now() + self.timing.timeout).await? {
             TaskCounters::add(&self.run.counters.commit_failures, 1);
-            tracing::warn!(task = %self.run.id, "offsets are not committed: the dead letters before them are not yet durable");
+            tracing::warn!("offsets are not committed: the dead letters before them are not yet durable");
             return Ok(None);
         }
         self.run.counters.begin(Step::Flush);
@@ -50,7 +50,7 @@ impl SinkTask {
             }
             Err(CallError::Retriable(reason)) => {
                 TaskCounters::add(&self.run.counters.commit_failures, 1);
-                tracing::warn!(task = %self.run.id, "flush, to be called again with the next commit: {reason}");
+                tracing::warn!("flush, to be called again with the next commit: {reason}");
                 Ok(None)
             }
             Err(error) => Err(TaskError::Plugin { call: "flush", error }),
@@ -68,7 +68,7 @@ impl SinkTask {
             Ok(()) => self.committed(&offsets, since),
             Err(error) => {
                 TaskCounters::add(&self.run.counters.commit_failures, 1);
-                tracing::warn!(task = %self.run.id, "{error}; the records since the last commit will be read again");
+                tracing::warn!("{error}; the records since the last commit will be read again");
             }
         }
     }
@@ -82,7 +82,7 @@ impl SinkTask {
                 Ok(()) => self.committed(&report.offsets, since),
                 Err(error) => {
                     TaskCounters::add(&self.run.counters.commit_failures, 1);
-                    tracing::warn!(task = %self.run.id, "{error}; committed again with the next interval");
+                    tracing::warn!("{error}; committed again with the next interval");
                 }
             }
         }

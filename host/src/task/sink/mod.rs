@@ -149,7 +149,7 @@ impl SinkTask {
                 Attempt::Later(pause, reason) => {
                     TaskCounters::add(&self.run.counters.retries, 1);
                     let millis = pause.as_millis();
-                    tracing::warn!(task = %self.run.id, "a batch is to be tried again in {millis} ms: {reason}");
+                    tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
                     if !self.wait(pause, &mut work).await? {
                         // The task stops: what was not put is not committed, and read again by its successor.
                         return Ok(());
@@ -193,7 +193,7 @@ impl SinkTask {
             Err(CallError::Retriable(reason)) => Ok(Attempt::Later(backoff.next(), reason)),
             Err(error) => {
                 let place = work.ends.first().map(|end| end.partition.to_string()).unwrap_or_default();
-                tracing::error!(task = %self.run.id, "put failed on a batch of {} records, the first of {place}", batch.len());
+                tracing::error!("put failed on a batch of {} records, the first of {place}", batch.len());
                 Err(TaskError::Plugin { call: "put", error })
             }
         }
@@ -274,7 +274,7 @@ impl SinkTask {
         if outcome.as_ref().err().is_none_or(TaskError::spares_plugin) {
             let last = self.give_up(self.assignment.partitions(true)).await;
             if let Err(error) = &last {
-                tracing::warn!(task = %self.run.id, "what was put last could not be committed: {error}");
+                tracing::warn!("what was put last could not be committed: {error}");
             }
             if last.as_ref().err().is_none_or(TaskError::spares_plugin) {
                 self.plugin.stop().await;

@@ -170,7 +170,7 @@ impl SourceTask {
         counters.call(since.elapsed());
         match polled {
             None => {
-                tracing::warn!(task = %self.run.id, "the plugin was ended in the middle of a poll because the task stops");
+                tracing::warn!("the plugin was ended in the middle of a poll because the task stops");
                 Ok(None)
             }
             Some(Ok(polled)) => {
@@ -183,7 +183,7 @@ impl SourceTask {
             Some(Err(CallError::Retriable(reason))) => {
                 let pause = self.backoff.next();
                 TaskCounters::add(&counters.retries, 1);
-                tracing::warn!(task = %self.run.id, "poll, to be called again in {} ms: {reason}", pause.as_millis());
+                tracing::warn!("poll, to be called again in {} ms: {reason}", pause.as_millis());
                 self.poll_at = Instant::now() + pause;
                 Ok(None)
             }
@@ -266,7 +266,7 @@ impl SourceTask {
         match attend!(self, plugin.committed(&stored)) {
             Ok(()) => Ok(()),
             Err(CallError::Retriable(reason)) => {
-                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge checkpoints, to be told again: {reason}");
+                tracing::warn!("the plugin could not acknowledge checkpoints, to be told again: {reason}");
                 self.outflow.untold(stored);
                 Ok(())
             }
@@ -285,7 +285,7 @@ impl SourceTask {
             if !stored.is_empty()
                 && let Err(error) = self.plugin.committed(&stored).await
             {
-                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge its last checkpoints: {error}");
+                tracing::warn!("the plugin could not acknowledge its last checkpoints: {error}");
             }
             self.plugin.stop().await;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::kafka::{AckedBatch, SourceProducer};
 use crate::metrics::{Step, TaskCounters};
@@ -174,7 +175,7 @@ impl Outflow {
         }
         let unacknowledged = self.producer.in_flight();
         if unacknowledged > 0 {
-            tracing::warn!(task = %self.id, "{unacknowledged} batches were not acknowledged in time; what they hold is read again");
+            tracing::warn!("{unacknowledged} batches were not acknowledged in time; what they hold is read again");
         }
         collected
     }
@@ -230,12 +231,13 @@ impl Outflow {
         let checkpoints: Vec<Checkpoint> = std::mem::take(&mut self.released).into_values().collect();
         let offsets = checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.offset.clone())).collect();
         let (store, connector, limit) = (self.checkpoints.clone(), self.id.connector.clone(), self.timing.timeout);
-        let running = tokio::spawn(async move {
+        let running = async move {
             match tokio::time::timeout(limit, store.put(&connector, offsets)).await {
                 Ok(stored) => stored,
                 Err(_) => Err(format!("not done within offset.flush.timeout.ms = {}", limit.as_millis())),
             }
-        });
+        };
+        let running = tokio::spawn(running.in_current_span());
         self.counters.begin(Step::Commit);
         self.storing = Some(Storing { checkpoints, since: Instant::now(), running });
     }
@@ -252,7 +254,7 @@ impl Outflow {
             }
             Err(reason) => {
                 TaskCounters::add(&self.counters.commit_failures, 1);
-                tracing::error!(task = %self.id, "source offsets could not be stored, to be tried again: {reason}");
+                tracing::error!("source offsets could not be stored, to be tried again: {reason}");
                 for checkpoint in storing.checkpoints {
                     self.released.entry(checkpoint.partition.clone()).or_insert(checkpoint);
                 }
