@@ -3,7 +3,7 @@
 BIN = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve plugins test lint bench kafka clean setup worker
+.PHONY: help run serve plugins test lint bench bench-programs scale kafka clean setup worker
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,10 +26,11 @@ lint: setup ## format and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-bench: setup ## figures, as ratios to a plain Kafka client
-	@scripts/plugins.sh plugins/blackhole plugins/datagen plugins/transforms
-	cargo build --release --bin hawser --bin hawser-dev-broker --bin hawser-bench
-	@$(BIN)/hawser-bench
+bench: bench-programs ## figures, as ratios to a plain Kafka client and to Kafka Connect's own classes
+	@HAWSER_CONNECT_CLASSPATH=$$(scripts/kafka.sh classpath || true) $(BIN)/hawser-bench
+
+scale: bench-programs ## 1,000 idle connectors on one worker: memory, threads, descriptors, time to all RUNNING
+	@$(BIN)/hawser-bench scale
 
 kafka: setup ## a real Kafka on a free port of this machine (stop it with scripts/kafka.sh stop)
 	@scripts/setup.sh test
@@ -39,6 +40,10 @@ clean: ## what was built and cached; a Kafka of `make kafka` is stopped
 	-@scripts/kafka.sh stop
 	cargo clean
 	rm -rf .cache
+
+bench-programs: setup
+	@scripts/plugins.sh plugins/blackhole plugins/datagen plugins/transforms tests/fixtures/hostile
+	cargo build --release --bin hawser --bin hawser-dev-broker --bin hawser-bench
 
 setup:
 	@scripts/setup.sh build

@@ -123,7 +123,7 @@ async fn serve_until_told(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     // Nobody may be reading.
-    let _ = writeln!(std::io::stdout(), "Hawser listens on http://{}", worker.address);
+    let _ = writeln!(std::io::stdout(), "Hawser listens on {}", worker.url);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

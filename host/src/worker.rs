@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Identity;
-use crate::config::{Listener, Mode, Pairs, WorkerConfig, dev_defaults, from_environment, read_connector, read_file};
+use crate::config::{
+    Listener, Mode, Pairs, TlsSettings, WorkerConfig, dev_defaults, from_environment, read_connector, read_file,
+};
 use crate::herder::classes::Classes;
 use crate::herder::framework::Framework;
 use crate::herder::installed::Installed;
@@ -23,7 +25,7 @@ use crate::herder::{Herder, Measuring, Parts, Settings};
 use crate::kafka::{Admin, ClientKind, ClientSettings};
 use crate::metrics::NameSets;
 use crate::plugin::{Catalogue, CatalogueLimits};
-use crate::rest;
+use crate::rest::{self, Startup};
 use crate::sandbox::{InstanceLimits, Sandbox, SandboxOptions};
 use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OFFSETS_LOG, OffsetStore, StatusStore, TargetState};
 use crate::task::CommitTiming;
@@ -53,6 +55,8 @@ pub struct Options {
 pub struct Worker {
     /// Where its REST API answers.
     pub address: SocketAddr,
+    /// The same as a URL: `http://HOST:PORT`, or `https`.
+    pub url: String,
     herder: Arc<Herder>,
     servers: JoinSet<()>,
     stop: CancellationToken,
@@ -73,15 +77,15 @@ impl Worker {
         }
         let data_dir = config.data_dir.clone();
         let lock = lock_folder(&data_dir)?;
-        let listeners = Listeners::bind(&config).await?;
+        let stop = CancellationToken::new();
+        let listeners = Listeners::serve(&config, &stop).await?;
         let stores = Stores::open(&config).await?;
         let sandbox = Arc::new(Sandbox::new(sandbox_options(&config, &data_dir)?)?);
         let catalogue = Catalogue::open(sandbox, data_dir.join("plugins"), CatalogueLimits::default()).await?;
         let herder = start_herder(&config, stores, Arc::new(catalogue), loggers, &listeners).await?;
-        let stop = CancellationToken::new();
-        let address = listeners.address;
-        let servers = listeners.serve(&config, &herder, &stop);
-        let worker = Worker { address, herder, servers, stop, broker, _lock: lock };
+        listeners.open(&config, &herder);
+        let Listeners { address, url, servers, .. } = listeners;
+        let worker = Worker { address, url, herder, servers, stop, broker, _lock: lock };
         worker.deploy(&options.connectors).await?;
         Ok(worker)
     }
@@ -183,45 +187,91 @@ fn restrict(_: &Path) -> std::io::Result<()> {
 
 /// Where requests come in.
 struct Listeners {
-    public: Vec<TcpListener>,
-    /// `None`: `/admin` is served with the rest.
-    admin: Option<Vec<TcpListener>>,
+    /// Answers the public ones when the worker has started.
+    public: Arc<Startup>,
+    /// Answers those of `admin.listeners`; `None`: `/admin` is served with the rest.
+    admin: Option<Arc<Startup>>,
     /// The first of the public ones.
+    address: SocketAddr,
+    url: String,
+    /// By which other workers and clients reach this one.
+    advertised: Bound,
+    servers: JoinSet<()>,
+}
+
+/// A listener that listens.
+#[derive(Clone)]
+struct Bound {
+    /// The host as configured; empty for all addresses.
+    host: String,
+    is_https: bool,
     address: SocketAddr,
 }
 
-impl Listeners {
-    async fn bind(config: &WorkerConfig) -> Result<Listeners> {
-        let public = bind_all(&config.rest.listeners).await?;
-        let admin = match &config.rest.admin_listeners {
-            None => None,
-            Some(listeners) => Some(bind_all(listeners).await?),
-        };
-        let address = public.first().context("there is no listener")?.local_addr()?;
-        Ok(Listeners { public, admin, address })
-    }
-
-    /// Serves until `stop` is cancelled.
-    fn serve(self, config: &WorkerConfig, herder: &Arc<Herder>, stop: &CancellationToken) -> JoinSet<()> {
-        let with_admin = self.admin.is_none();
-        let router =
-            rest::with_cors(rest::router(Arc::clone(herder), with_admin), &config.rest.allow_origin, &config.rest.allow_methods);
-        let admin = self.admin.into_iter().flatten().map(|listener| (listener, rest::admin_router(Arc::clone(herder))));
-        let public = self.public.into_iter().map(|listener| (listener, router.clone()));
-        public.chain(admin).map(|(listener, router)| rest::serve(listener, router, stop.clone())).collect()
+impl Bound {
+    fn scheme(&self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
     }
 }
 
-async fn bind_all(listeners: &[Listener]) -> Result<Vec<TcpListener>> {
-    let mut bound = Vec::new();
-    for listener in listeners {
-        if listener.is_https {
-            bail!("listeners: https is not served yet; listen on http and put a TLS proxy in front");
+impl Listeners {
+    /// Listens, and serves until `stop` is cancelled; until [`Listeners::open`] with the word that the worker is starting.
+    async fn serve(config: &WorkerConfig, stop: &CancellationToken) -> Result<Listeners> {
+        let settings = &config.rest;
+        let mut servers = JoinSet::new();
+        let public = Arc::new(Startup::new());
+        let bound = serve_all(&settings.listeners, settings.tls.as_ref(), &public, &mut servers, stop).await?;
+        let admin = match &settings.admin_listeners {
+            None => None,
+            Some(listeners) => {
+                let admin = Arc::new(Startup::new());
+                serve_all(listeners, settings.admin_tls.as_ref(), &admin, &mut servers, stop).await?;
+                Some(admin)
+            }
+        };
+        let first = bound.first().context("there is no listener")?;
+        // Kafka Connect's choice: http if there is one.
+        let is_https = match settings.advertised_listener.as_deref() {
+            Some(scheme) => scheme == "https",
+            None => bound.iter().all(|listener| listener.is_https),
+        };
+        let advertised = bound.iter().find(|listener| listener.is_https == is_https).unwrap_or(first);
+        let (address, url) = (first.address, format!("{}://{}", first.scheme(), first.address));
+        Ok(Listeners { public, admin, address, url, advertised: advertised.clone(), servers })
+    }
+
+    /// Lets the herder answer.
+    fn open(&self, config: &WorkerConfig, herder: &Arc<Herder>) {
+        let settings = &config.rest;
+        let router = rest::router(Arc::clone(herder), self.admin.is_none());
+        let router = rest::with_cors(router, &settings.allow_origin, &settings.allow_methods);
+        self.public.finish(rest::with_headers(router, &settings.response_headers));
+        if let Some(admin) = &self.admin {
+            admin.finish(rest::admin_router(Arc::clone(herder)));
         }
-        let host = if listener.host.is_empty() { "0.0.0.0" } else { &listener.host };
-        let listening = TcpListener::bind((host, listener.port)).await;
-        bound
-            .push(listening.with_context(|| format!("cannot listen on {host}:{}; choose another with --listen", listener.port))?);
+    }
+}
+
+/// Listens on all of these and answers with what `startup` has.
+async fn serve_all(
+    listeners: &[Listener],
+    tls: Option<&TlsSettings>,
+    startup: &Arc<Startup>,
+    servers: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> Result<Vec<Bound>> {
+    let tls = match tls.cloned() {
+        None => None,
+        Some(settings) => Some(tokio::task::spawn_blocking(move || rest::server_config(&settings)).await??),
+    };
+    let mut bound = Vec::new();
+    for Listener { is_https, host, port } in listeners {
+        let address = if host.is_empty() { "0.0.0.0" } else { host };
+        let listening = TcpListener::bind((address, *port)).await;
+        let listening = listening.with_context(|| format!("cannot listen on {address}:{port}; choose another with --listen"))?;
+        bound.push(Bound { host: host.clone(), is_https: *is_https, address: listening.local_addr()? });
+        let tls = tls.clone().filter(|_| *is_https);
+        servers.spawn(rest::serve(listening, tls, Arc::clone(startup).router(), stop.clone()));
     }
     Ok(bound)
 }
@@ -310,7 +360,7 @@ async fn start_herder(
         engine: Arc::new(engine),
         framework,
         loggers,
-        identity: identity(config, listeners.address),
+        identity: identity(config, &listeners.advertised),
         settings,
     }))
 }
@@ -345,14 +395,16 @@ async fn settings(config: &WorkerConfig) -> Result<Settings> {
 }
 
 /// How others reach this worker: as configured, else as it listens.
-fn identity(config: &WorkerConfig, address: SocketAddr) -> Identity {
-    let host = config.rest.advertised_host.clone().unwrap_or_else(|| match address.ip().is_unspecified() {
-        true => host_name(),
-        false => address.ip().to_string(),
+fn identity(config: &WorkerConfig, listener: &Bound) -> Identity {
+    let ip = listener.address.ip();
+    let host = config.rest.advertised_host.clone().unwrap_or_else(|| match (ip.is_unspecified(), listener.host.as_str()) {
+        (true, _) => host_name(),
+        (false, "") => ip.to_string(),
+        (false, host) => host.to_owned(),
     });
-    let port = config.rest.advertised_port.unwrap_or(address.port());
+    let port = config.rest.advertised_port.unwrap_or(listener.address.port());
     let worker_id = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let scheme = config.rest.advertised_listener.as_deref().unwrap_or("http");
+    let scheme = config.rest.advertised_listener.as_deref().unwrap_or(listener.scheme());
     Identity { url: format!("{scheme}://{worker_id}").into(), worker_id: worker_id.into(), generation: 0 }
 }
 

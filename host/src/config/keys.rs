@@ -25,8 +25,6 @@ pub(super) const IGNORED: &[Ignored] = &[
     Ignored { name: "enable.metrics.push", why: METRICS },
     Ignored { name: "internal.key.converter", why: REMOVED },
     Ignored { name: "internal.value.converter", why: REMOVED },
-    Ignored { name: "internal.key.converter.", why: REMOVED },
-    Ignored { name: "internal.value.converter.", why: REMOVED },
     Ignored { name: "security.providers", why: JAVA },
     Ignored { name: "ssl.provider", why: JAVA },
     Ignored { name: "ssl.protocol", why: JAVA },

@@ -4,6 +4,7 @@
 //! All keys stand in one table ([`KEYS`]), from which their documentation is made ([`reference`]).
 
 mod connectors;
+mod headers;
 mod key;
 mod keys;
 mod listener;
@@ -12,15 +13,18 @@ mod providers;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod worker;
 
 pub use connectors::{ConnectorFile, ConnectorFileError, read_connector};
+pub use headers::{HeaderContent, ResponseHeader};
 pub use key::{Check, Default, Key, Kind, Section};
 pub use keys::{KEYS, reference};
 pub use listener::Listener;
 pub use properties::{PropertiesError, decode_latin1, parse as parse_properties};
 pub use providers::{ProviderError, Providers, Resolved};
 pub use sources::{Pairs, from_environment, parse_override, read_file};
+pub use tls::{ClientAuth, TlsSettings, TlsStore};
 pub use worker::{
     ClusterSettings, ConfigError, ConverterSettings, Mode, OverridePolicy, RestSettings, WorkerConfig, dev_defaults,
 };

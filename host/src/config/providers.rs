@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use regex::{Captures, Regex};
 
@@ -17,6 +18,9 @@ use super::properties;
 const REFERENCE: &str = r"\$\{([^}]*?):(([^}]*?):)?([^}]*?)\}";
 /// The largest file that a provider reads, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// The shortest and the longest `ttl.ms`: a second and a year.
+const MIN_TTL_MS: u64 = 1000;
+const MAX_TTL_MS: u64 = 366 * 24 * 3600 * 1000;
 
 /// Why references could not be set up or resolved. Holds no value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +50,8 @@ pub struct Resolved {
     pub config: Vec<(String, Option<String>)>,
     /// The keys whose value came, in part or as a whole, from a provider: never to be shown.
     pub secret_keys: BTreeSet<String>,
+    /// How long what was looked up may be trusted: the shortest `ttl.ms` of the providers that gave a value; `None`: for ever.
+    pub ttl: Option<Duration>,
 }
 
 impl fmt::Debug for Resolved {
@@ -60,7 +66,13 @@ pub struct Providers {
     reference: Regex,
 }
 
-enum Provider {
+struct Provider {
+    source: Source,
+    /// `param.ttl.ms`: how long its values may be trusted.
+    ttl: Option<Duration>,
+}
+
+enum Source {
     File(Allowed),
     Directory(Allowed),
     Environment(Option<Regex>),
@@ -84,10 +96,10 @@ impl Providers {
             let class = get(&key).ok_or_else(|| {
                 ProviderError::Setup(format!("Missing required configuration \"{key}\" which has no default value."))
             })?;
-            let provider = match class.rsplit('.').next().unwrap_or(class) {
-                "FileConfigProvider" => Provider::File(Allowed::new(param("allowed.paths"))?),
-                "DirectoryConfigProvider" => Provider::Directory(Allowed::new(param("allowed.paths"))?),
-                "EnvVarConfigProvider" => Provider::Environment(pattern(name, param("allowlist.pattern"))?),
+            let source = match class.rsplit('.').next().unwrap_or(class) {
+                "FileConfigProvider" => Source::File(Allowed::new(param("allowed.paths"))?),
+                "DirectoryConfigProvider" => Source::Directory(Allowed::new(param("allowed.paths"))?),
+                "EnvVarConfigProvider" => Source::Environment(pattern(name, param("allowlist.pattern"))?),
                 _ => {
                     return Err(ProviderError::Setup(format!(
                         "Invalid value {class} for configuration {key}: use FileConfigProvider, DirectoryConfigProvider or \
@@ -95,7 +107,8 @@ impl Providers {
                     )));
                 }
             };
-            by_name.insert(name.to_owned(), provider);
+            let ttl = ttl(name, param("ttl.ms"))?;
+            by_name.insert(name.to_owned(), Provider { source, ttl });
         }
         let reference = Regex::new(REFERENCE).map_err(|error| ProviderError::Setup(error.to_string()))?;
         Ok(Providers { by_name, reference })
@@ -113,11 +126,11 @@ impl Providers {
     /// [`ProviderError`] if a provider fails.
     pub fn resolve<'a>(&self, config: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Result<Resolved, ProviderError> {
         let mut resolved = Resolved::default();
-        let mut files = HashMap::new();
+        let mut lookups = Lookups::default();
         for (key, value) in config {
             let value = match value {
                 Some(text) if text.contains("${") => {
-                    let replaced = self.replace(text, &mut files)?;
+                    let replaced = self.replace(text, &mut lookups)?;
                     if replaced.is_some() {
                         resolved.secret_keys.insert(key.to_owned());
                     }
@@ -127,17 +140,18 @@ impl Providers {
             };
             resolved.config.push((key.to_owned(), value));
         }
+        resolved.ttl = lookups.ttl;
         Ok(resolved)
     }
 
     /// The text with its references replaced, `None` if there is none to replace.
-    fn replace(&self, text: &str, files: &mut Files) -> Result<Option<String>, ProviderError> {
+    fn replace(&self, text: &str, lookups: &mut Lookups) -> Result<Option<String>, ProviderError> {
         let mut result = String::new();
         let mut end = 0;
         let mut is_replaced = false;
         for reference in self.reference.captures_iter(text) {
             let Some(whole) = reference.get(0) else { continue };
-            if let Some(value) = self.look_up(&reference, files)? {
+            if let Some(value) = self.look_up(&reference, lookups)? {
                 result.push_str(text.get(end..whole.start()).unwrap_or_default());
                 result.push_str(&value);
                 end = whole.end();
@@ -148,16 +162,27 @@ impl Providers {
         Ok(is_replaced.then_some(result))
     }
 
-    fn look_up(&self, reference: &Captures<'_>, files: &mut Files) -> Result<Option<String>, ProviderError> {
+    fn look_up(&self, reference: &Captures<'_>, lookups: &mut Lookups) -> Result<Option<String>, ProviderError> {
         let part = |index: usize| reference.get(index).map_or("", |part| part.as_str());
-        let (name, path, key) = (part(1), part(3), part(4));
-        match self.by_name.get(name) {
-            None => Ok(None),
-            Some(Provider::File(allowed)) => match allowed.check(Path::new(path)) {
+        let Some(provider) = self.by_name.get(part(1)) else { return Ok(None) };
+        let value = provider.source.look_up(part(3), part(4), &mut lookups.files)?;
+        if value.is_some()
+            && let Some(ttl) = provider.ttl
+        {
+            lookups.ttl = Some(lookups.ttl.map_or(ttl, |known| known.min(ttl)));
+        }
+        Ok(value)
+    }
+}
+
+impl Source {
+    fn look_up(&self, path: &str, key: &str, files: &mut Files) -> Result<Option<String>, ProviderError> {
+        match self {
+            Source::File(allowed) => match allowed.check(Path::new(path)) {
                 Some(path) => Ok(properties_of(path, files)?.get(key).cloned()),
                 None => Ok(None),
             },
-            Some(Provider::Directory(allowed)) => {
+            Source::Directory(allowed) => {
                 let mut components = Path::new(key).components();
                 let is_plain = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
                 match allowed.check(&Path::new(path).join(key)) {
@@ -165,8 +190,8 @@ impl Providers {
                     _ => Ok(None),
                 }
             }
-            Some(Provider::Environment(_)) if !path.is_empty() => Err(ProviderError::PathInEnvironment(path.to_owned())),
-            Some(Provider::Environment(allowed)) => {
+            Source::Environment(_) if !path.is_empty() => Err(ProviderError::PathInEnvironment(path.to_owned())),
+            Source::Environment(allowed) => {
                 let is_allowed = allowed.as_ref().is_none_or(|pattern| pattern.is_match(key));
                 Ok(std::env::var(key).ok().filter(|_| is_allowed))
             }
@@ -174,7 +199,14 @@ impl Providers {
     }
 }
 
-/// Property files that have been read for the present configuration.
+/// What has been looked up for the present configuration.
+#[derive(Default)]
+struct Lookups {
+    files: Files,
+    ttl: Option<Duration>,
+}
+
+/// Property files that have been read.
 type Files = HashMap<PathBuf, HashMap<String, String>>;
 
 fn properties_of(path: PathBuf, files: &mut Files) -> Result<&HashMap<String, String>, ProviderError> {
@@ -199,6 +231,18 @@ fn read(path: &Path, what: &'static str) -> Result<String, ProviderError> {
 
 fn unreadable(what: &'static str, path: &Path, reason: String) -> ProviderError {
     ProviderError::Unreadable { what, path: path.display().to_string(), reason }
+}
+
+/// A time to live must be long enough not to keep the worker busy with it.
+fn ttl(name: &str, text: Option<&str>) -> Result<Option<Duration>, ProviderError> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse() {
+        Ok(millis) if (MIN_TTL_MS..=MAX_TTL_MS).contains(&millis) => Ok(Some(Duration::from_millis(millis))),
+        _ => Err(ProviderError::Setup(format!(
+            "Invalid value {text} for configuration config.providers.{name}.param.ttl.ms: use a number from {MIN_TTL_MS} to \
+             {MAX_TTL_MS}"
+        ))),
+    }
 }
 
 fn pattern(name: &str, text: Option<&str>) -> Result<Option<Regex>, ProviderError> {
@@ -356,6 +400,31 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_time_to_live_of_what_was_used_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("p"), "k=v").unwrap();
+        let dir = folder.path().display().to_string();
+        let providers = providers(&[
+            ("config.providers", "f,slow,env"),
+            ("config.providers.f.class", "FileConfigProvider"),
+            ("config.providers.f.param.ttl.ms", "2000"),
+            ("config.providers.slow.class", "DirectoryConfigProvider"),
+            ("config.providers.slow.param.ttl.ms", "9000"),
+            ("config.providers.env.class", "EnvVarConfigProvider"),
+        ])
+        .unwrap();
+        let check = |value: String, ttl: Option<u64>| {
+            let resolved = providers.resolve([("a", Some(value.as_str()))]).unwrap();
+            assert_eq!(resolved.ttl, ttl.map(Duration::from_millis), "{value}");
+        };
+        check("plain".to_owned(), None);
+        check("${env:PATH}".to_owned(), None);
+        check(format!("${{f:{dir}/p:none}}"), None);
+        check(format!("${{slow:{dir}:p}}${{env:PATH}}"), Some(9000));
+        check(format!("${{slow:{dir}:p}}${{f:{dir}/p:k}}"), Some(2000));
+    }
+
+    #[test]
     fn a_wrong_setup_is_refused() {
         let check = |pairs: &[(&str, &str)], expect: &str| {
             let error = providers(pairs).err().unwrap().to_string();
@@ -368,5 +437,6 @@ mod tests {
         check(&[file[0], file[1], ("config.providers.p.param.allowed.paths", "rel")], "rel is not absolute");
         let env = [("config.providers", "p"), ("config.providers.p.class", "EnvVarConfigProvider")];
         check(&[env[0], env[1], ("config.providers.p.param.allowlist.pattern", "(")], "not a regular expression");
+        check(&[env[0], env[1], ("config.providers.p.param.ttl.ms", "0")], "use a number from 1000");
     }
 }

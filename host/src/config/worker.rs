@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::headers::{self, ResponseHeader};
 use super::key::{Section, Value};
 use super::keys::{IGNORED, KEYS, find};
 use super::listener::{self, Listener};
 use super::providers::Providers;
 use super::sources::{Pairs, merge};
+use super::tls::TlsSettings;
 use crate::metrics::SampleWindow;
 use crate::store::{TopicPurpose, TopicSpec};
 
@@ -137,7 +139,11 @@ pub struct RestSettings {
     /// `access.control.allow.methods`; empty for the defaults.
     pub allow_methods: String,
     /// `response.http.headers.config`.
-    pub response_headers: String,
+    pub response_headers: Vec<ResponseHeader>,
+    /// TLS of `listeners`, if one of them is https.
+    pub tls: Option<TlsSettings>,
+    /// TLS of `admin.listeners`, if one of them is https.
+    pub admin_tls: Option<TlsSettings>,
 }
 
 /// What is measured and how it is told.
@@ -288,7 +294,9 @@ fn with_prefix(pairs: &Pairs, prefix: &str) -> Pairs {
 fn warnings(pairs: &Pairs) -> Vec<String> {
     let mut warnings = Vec::new();
     for ignored in IGNORED {
-        let is_this = |key: &str| key == ignored.name || (ignored.name.ends_with('.') && key.starts_with(ignored.name));
+        // Keys of a class that is ignored are ignored with it.
+        let stem = ignored.name.trim_end_matches('.');
+        let is_this = |key: &str| key == ignored.name || key.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'));
         if pairs.iter().any(|(key, _)| is_this(key)) {
             warnings.push(format!("{} is ignored: {}", ignored.name.trim_end_matches('.'), ignored.why));
         }
@@ -297,6 +305,13 @@ fn warnings(pairs: &Pairs) -> Vec<String> {
         if key.starts_with("hawser.") && find(key).is_none() {
             warnings.push(format!("{key} is not a key of Hawser: check its spelling"));
         }
+    }
+    if pairs.iter().any(|(key, value)| key == "exactly.once.source.support" && !value.trim().eq_ignore_ascii_case("disabled")) {
+        warnings.push(
+            "exactly.once.source.support is ignored: sources deliver at least once, and connectors with \
+             exactly.once.support=required are refused"
+                .to_owned(),
+        );
     }
     for (prefix, key) in
         [("config", "cleanup.policy"), ("config", "partitions"), ("offset", "cleanup.policy"), ("status", "cleanup.policy")]
@@ -478,17 +493,35 @@ impl<'a> Values<'a> {
         if advertised_port.is_some_and(|port| u16::try_from(port).is_err()) {
             self.errors.push("Invalid value for configuration rest.advertised.port: use a number from 0 to 65535".to_owned());
         }
+        // What is wrong with them has been noted when they were read.
+        let listeners = listener::parse_all(&self.list("listeners")).unwrap_or_default();
+        let tls = self.tls(&listeners, "listeners.https.");
+        let admin_tls = self.tls(admin_listeners.as_deref().unwrap_or_default(), "admin.listeners.https.");
+        let headers = self.text("response.http.headers.config");
+        let response_headers = headers::parse_all(&headers).unwrap_or_else(|message| {
+            self.errors.push(format!("Invalid value {headers} for configuration response.http.headers.config: {message}"));
+            Vec::new()
+        });
         RestSettings {
-            // What is wrong with them has been noted when they were read.
-            listeners: listener::parse_all(&self.list("listeners")).unwrap_or_default(),
+            listeners,
             admin_listeners,
+            tls,
+            admin_tls,
             advertised_host: self.optional_text("rest.advertised.host.name").filter(|host| !host.is_empty()),
             advertised_port: advertised_port.and_then(|port| u16::try_from(port).ok()),
             advertised_listener: self.optional_text("rest.advertised.listener").map(|listener| listener.to_lowercase()),
             allow_origin: self.text("access.control.allow.origin"),
             allow_methods: self.text("access.control.allow.methods"),
-            response_headers: self.text("response.http.headers.config"),
+            response_headers,
         }
+    }
+
+    /// TLS of these listeners, if they need any.
+    fn tls(&mut self, listeners: &[Listener], prefix: &'static str) -> Option<TlsSettings> {
+        if !listeners.iter().any(|listener| listener.is_https) {
+            return None;
+        }
+        TlsSettings::read(self.pairs, prefix).map_err(|message| self.errors.push(message)).ok()
     }
 
     fn sandbox_limits(&self) -> Pairs {

@@ -6,7 +6,7 @@ use super::ConvertError;
 use super::classes::Setting;
 use super::config::ConfigError;
 use super::converter::{Converter, Decoded, Encoded, Kept, Place};
-use super::data::write::write_json;
+use super::data::write::{write_integer, write_json_double, write_json_float};
 use super::data::{Kind, Schema, Value};
 use super::payload::Schemas;
 use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SchemaId};
@@ -142,39 +142,89 @@ impl Width {
         }
     }
 
-    /// The value of plain JSON; `None` for what has to be looked at more closely.
-    fn parse(self, payload: &[u8]) -> Option<Value> {
-        let digits = payload.strip_prefix(b"-").unwrap_or(payload);
-        if !digits.first().is_some_and(u8::is_ascii_digit) {
-            return None;
-        }
-        let text = std::str::from_utf8(payload).ok()?;
+    /// Appends what the bytes on a topic hold, as JSON.
+    ///
+    /// # Errors
+    /// The message of Kafka's deserializer.
+    fn read(self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        let size = || format!("Size of data received by {} is not {}", self.deserializer(), self.bytes());
         match self {
-            Width::Boolean => None,
-            Width::Short => text.parse().ok().map(Value::Int16),
-            Width::Integer => text.parse().ok().map(Value::Int32),
-            Width::Long => text.parse().ok().map(Value::Int64),
-            Width::Float => text.parse().ok().map(Value::Float32),
-            Width::Double => text.parse().ok().map(Value::Float64),
+            Width::Boolean => match bytes {
+                [0] => out.extend_from_slice(b"false"),
+                [1] => out.extend_from_slice(b"true"),
+                [other] => return Err(format!("Unexpected byte received by BooleanDeserializer: {}", *other as i8)),
+                _ => return Err(size()),
+            },
+            Width::Short => write_integer(i16::from_be_bytes(bytes.try_into().map_err(|_| size())?), out),
+            Width::Integer => write_integer(i32::from_be_bytes(bytes.try_into().map_err(|_| size())?), out),
+            Width::Long => write_integer(i64::from_be_bytes(bytes.try_into().map_err(|_| size())?), out),
+            Width::Float => write_json_float(f32::from_be_bytes(bytes.try_into().map_err(|_| size())?), out),
+            Width::Double => write_json_double(f64::from_be_bytes(bytes.try_into().map_err(|_| size())?), out),
         }
+        Ok(())
     }
 
-    fn read(self, bytes: &[u8]) -> Result<Value, String> {
-        let value = match self {
-            Width::Boolean => match bytes {
-                [0] => return Ok(Value::Boolean(false)),
-                [1] => return Ok(Value::Boolean(true)),
-                [other] => return Err(format!("Unexpected byte received by BooleanDeserializer: {}", *other as i8)),
-                _ => None,
-            },
-            Width::Short => bytes.try_into().ok().map(|bytes| Value::Int16(i16::from_be_bytes(bytes))),
-            Width::Integer => bytes.try_into().ok().map(|bytes| Value::Int32(i32::from_be_bytes(bytes))),
-            Width::Long => bytes.try_into().ok().map(|bytes| Value::Int64(i64::from_be_bytes(bytes))),
-            Width::Float => bytes.try_into().ok().map(|bytes| Value::Float32(f32::from_be_bytes(bytes))),
-            Width::Double => bytes.try_into().ok().map(|bytes| Value::Float64(f64::from_be_bytes(bytes))),
-        };
-        value.ok_or_else(|| format!("Size of data received by {} is not {}", self.deserializer(), self.bytes()))
+    /// Appends the bytes for the topic of plain JSON; `None`, and nothing, for what has to be looked at more closely.
+    fn write(self, payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Width::Boolean => out.push(match payload {
+                b"true" => 1,
+                b"false" => 0,
+                _ => return None,
+            }),
+            Width::Short => out.extend_from_slice(&i16::try_from(parse_integer(payload)?).ok()?.to_be_bytes()),
+            Width::Integer => out.extend_from_slice(&i32::try_from(parse_integer(payload)?).ok()?.to_be_bytes()),
+            Width::Long => out.extend_from_slice(&parse_integer(payload)?.to_be_bytes()),
+            Width::Float => out.extend_from_slice(&parse_fraction::<f32>(payload)?.to_be_bytes()),
+            Width::Double => {
+                let number = parse_short_fraction(payload).or_else(|| parse_fraction::<f64>(payload))?;
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+        }
+        Some(())
     }
+}
+
+/// Digits that a 64-bit integer has room for, whatever they are.
+const SAFE_DIGITS: usize = 18;
+
+/// An integer as JSON spells it.
+fn parse_integer(payload: &[u8]) -> Option<i64> {
+    let digits = payload.strip_prefix(b"-").unwrap_or(payload);
+    let negative = digits.len() < payload.len();
+    match digits.len() {
+        0 => None,
+        1..=SAFE_DIGITS => {
+            let number = parse_digits(0, digits)?.cast_signed();
+            Some(if negative { -number } else { number })
+        }
+        _ => digits.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(payload).ok()?.parse().ok()).flatten(),
+    }
+}
+
+/// Goes on with a number that has room for these digits.
+fn parse_digits(number: u64, digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(number, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
+}
+
+/// A decimal fraction of at most 15 digits without an exponent: the quotient of two numbers that a double holds exactly is rounded once, and
+/// so is the nearest double.
+fn parse_short_fraction(payload: &[u8]) -> Option<f64> {
+    const MAX_LENGTH: usize = 16;
+    const POWERS: [f64; 15] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
+    let digits = payload.strip_prefix(b"-").unwrap_or(payload);
+    let point = digits.iter().position(|byte| *byte == b'.')?;
+    let (whole, fraction) = (digits.get(..point)?, digits.get(point + 1..)?);
+    if digits.len() > MAX_LENGTH || whole.is_empty() || fraction.is_empty() {
+        return None;
+    }
+    let number = parse_digits(parse_digits(0, whole)?, fraction)? as f64 / POWERS.get(fraction.len())?;
+    Some(if digits.len() < payload.len() { -number } else { number })
+}
+
+fn parse_fraction<T: std::str::FromStr>(payload: &[u8]) -> Option<T> {
+    let digits = payload.strip_prefix(b"-").unwrap_or(payload);
+    digits.first().is_some_and(u8::is_ascii_digit).then(|| std::str::from_utf8(payload).ok()?.parse().ok()).flatten()
 }
 
 /// `BooleanConverter` and the converters of numbers.
@@ -194,6 +244,12 @@ impl FixedConverter {
         let schema = Arc::new(Schema { optional: true, ..Schema::new(width.kind()) });
         let id = schemas.put(&schema).map_err(|error| setting.error("", error.to_string()))?;
         Ok(Box::new(FixedConverter { width, id, schemas }))
+    }
+
+    /// Whether a schema is of numbers of this width and nothing more.
+    fn is_plain(&mut self, schema: SchemaId) -> Result<bool, ConvertError> {
+        let known = if schema < FIRST_SCHEMA_ID { None } else { self.schemas.get(schema)? };
+        Ok(known.is_some_and(|known| known.kind == self.width.kind() && known.name.is_none()))
     }
 
     /// As `fromConnectData`: BooleanConverter looks at the schema, the converters of numbers at the value's class alone.
@@ -220,22 +276,20 @@ impl FixedConverter {
 }
 
 impl Converter for FixedConverter {
-    fn keeps_decoded(&mut self, _: Option<&[u8]>) -> Option<SchemaId> {
-        None
+    fn keeps_decoded(&mut self, bytes: Option<&[u8]>) -> Option<SchemaId> {
+        bytes.is_none().then_some(self.id)
     }
 
     fn decode(&mut self, _: &Place<'_>, bytes: Option<&[u8]>, out: &mut Vec<u8>) -> Result<Decoded, ConvertError> {
         let Some(bytes) = bytes else { return Ok(Decoded::Null(self.id)) };
-        let value = self
-            .width
-            .read(bytes)
+        self.width
+            .read(bytes, out)
             .map_err(|cause| ConvertError::data(format!("Failed to deserialize {}: ", self.width.name())).caused_by(cause))?;
-        write_json(None, &value, false, out);
         Ok(Decoded::Payload(self.id))
     }
 
     fn keeps_encoded(&mut self, schema: SchemaId, payload: Option<&[u8]>) -> bool {
-        payload.is_none() && schema < FIRST_SCHEMA_ID
+        payload.is_none() && (schema < FIRST_SCHEMA_ID || schema == self.id)
     }
 
     fn encode(
@@ -245,13 +299,11 @@ impl Converter for FixedConverter {
         payload: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, ConvertError> {
-        if schema >= FIRST_SCHEMA_ID
-            && let Some(known) = self.schemas.get(schema)?
-            && known.kind == self.width.kind()
-            && known.name.is_none()
-            && let Some(value) = payload.and_then(|payload| self.width.parse(payload))
+        if let Some(payload) = payload
+            && (schema == self.id || self.is_plain(schema)?)
+            && self.width.write(payload, out).is_some()
         {
-            return self.write(&value, out);
+            return Ok(Encoded::Bytes);
         }
         let (schema, value) = self.schemas.value(schema, payload)?;
         if self.width == Width::Boolean
@@ -261,5 +313,56 @@ impl Converter for FixedConverter {
             return Err(ConvertError::data(message));
         }
         self.write(&value, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_the_standard_library_reads_them() {
+        for text in [
+            "0",
+            "-0",
+            "7",
+            "-12",
+            "007",
+            "999999999999999999",
+            "1000000000000000000",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "9223372036854775808",
+            "1.5",
+            "1e3",
+            "",
+            "-",
+            "+1",
+            "12a",
+            "99999999999999999999999",
+        ] {
+            let expect = if text.starts_with('+') { None } else { text.parse().ok() };
+            assert_eq!(parse_integer(text.as_bytes()), expect, "{text}");
+        }
+        for text in [
+            "0.0",
+            "-0.0",
+            "1.5",
+            "-123456.25",
+            "0.1",
+            "0.30000000000000",
+            "99999999999999.9",
+            "123456789.123456",
+            "0.00000000000001",
+            "123456789012345.6",
+        ] {
+            let expect: f64 = text.parse().unwrap();
+            let short = parse_short_fraction(text.as_bytes());
+            assert!(short.is_none_or(|short| short.to_bits() == expect.to_bits()), "{text}: {short:?}");
+            assert_eq!(short.is_some(), text.len() <= 16, "{text}");
+        }
+        for text in ["", "-", ".", "1.", ".5", "1.5e3", "1,5", "1", "NaN", "1.5.5"] {
+            assert_eq!(parse_short_fraction(text.as_bytes()), None, "{text}");
+        }
     }
 }

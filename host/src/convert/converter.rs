@@ -1,5 +1,6 @@
 use super::ConvertError;
-use crate::record::{Headers, SchemaId};
+use super::column::{Cells, ConvertedCells};
+use crate::record::{Headers, SCHEMA_BYTES, SchemaId};
 
 /// Where a key, value or header value stands.
 #[derive(Debug, Clone)]
@@ -50,6 +51,19 @@ pub trait Converter: Send {
         payload: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) -> Result<Encoded, ConvertError>;
+
+    /// Decodes a column of which the others of its batch stay as they are; `None` if a cell cannot be. Compiled for each converter, so that
+    /// its [`decode`](Self::decode) is part of the loop: there is no reason to implement it.
+    fn decode_column(&mut self, cells: Cells<'_>) -> Option<ConvertedCells> {
+        cells.convert(|place, _, bytes, out| Ok(self.decode(place, bytes, out)?.parts()))
+    }
+
+    /// The same for [`encode`](Self::encode).
+    fn encode_column(&mut self, cells: Cells<'_>) -> Option<ConvertedCells> {
+        cells.convert(|place, schema, payload, out| {
+            Ok((SCHEMA_BYTES, self.encode(place, schema, payload, out)? == Encoded::Bytes))
+        })
+    }
 }
 
 /// Whether a column is handed on as it stands.
@@ -64,11 +78,11 @@ pub enum Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// The answer for a batch that holds these bytes.
-    pub(super) fn in_data(self, data: &[u8]) -> Option<T> {
+    /// The answer for a batch whose bytes are all ASCII, or not.
+    pub(super) fn if_ascii(self, is_ascii: impl FnOnce() -> bool) -> Option<T> {
         match self {
             Kept::Always(answer) => Some(answer),
-            Kept::IfAscii(answer) => data.is_ascii().then_some(answer),
+            Kept::IfAscii(answer) => is_ascii().then_some(answer),
             Kept::ByRecord => None,
         }
     }
@@ -81,6 +95,16 @@ pub enum Decoded {
     Null(SchemaId),
     /// The bytes that were appended, and how they are to be read.
     Payload(SchemaId),
+}
+
+impl Decoded {
+    /// The schema, and whether it is anything but null.
+    pub(super) fn parts(self) -> (SchemaId, bool) {
+        match self {
+            Decoded::Null(schema) => (schema, false),
+            Decoded::Payload(schema) => (schema, true),
+        }
+    }
 }
 
 /// What was encoded.

@@ -1,9 +1,12 @@
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::classes::{self, Role};
-use super::converter::{Converter, Decoded, Encoded, Place};
+use super::column::{Cells, ConvertedCells, Side};
+use super::converter::{Converter, Encoded, Place};
+use super::schema_column::SchemaColumn;
 use super::{ConfigError, ConvertError, Stage};
-use crate::record::{Batch, NULL_LENGTH, RecordRef, SchemaId, SchemaTable};
+use crate::record::{Batch, NULL_LENGTH, RecordRef, SCHEMA_BYTES, SchemaId, SchemaTable};
 
 /// A record that could not be converted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,46 +85,57 @@ impl Converters {
 
     /// Bytes as they stand on topics to payloads. A batch in which nothing needs rewriting is moved, not copied.
     pub fn decode(&mut self, batch: Batch) -> Converted {
-        match self.keep_decoded(&batch) {
-            Some(schemas) => {
-                let [key_schemas, value_schemas, header_schemas] = schemas.map(|column| column.ids);
-                Converted { batch: Batch { key_schemas, value_schemas, header_schemas, ..batch }, ..Converted::default() }
-            }
-            None => self.rebuild(batch, &mut |part, place, _, bytes, out| {
-                Ok(match part.converter.decode(place, bytes, out)? {
-                    Decoded::Null(schema) => (schema, false),
-                    Decoded::Payload(schema) => (schema, true),
-                })
-            }),
+        let whole = self.whole_decoded(&batch);
+        if let Some(schemas) = self.keep_decoded(&batch, whole) {
+            let [key_schemas, value_schemas, header_schemas] = schemas.map(SchemaColumn::into_ids);
+            return Converted { batch: Batch { key_schemas, value_schemas, header_schemas, ..batch }, ..Converted::default() };
+        }
+        match self.one_column(&batch, whole, |converter, cells| converter.decode_column(cells)) {
+            Some((side, cells)) => self.replace(batch, whole, side, cells),
+            None => self.rebuild(batch, &mut |part, place, _, bytes, out| Ok(part.converter.decode(place, bytes, out)?.parts())),
         }
     }
 
     /// Payloads to the bytes that go to topics. A batch in which nothing needs rewriting is moved, not copied.
     pub fn encode(&mut self, batch: Batch) -> Converted {
-        if self.keeps_encoded(&batch) {
+        let whole = self.whole_encoded(&batch);
+        if self.keeps_encoded(&batch, whole) {
             let bare = Batch { key_schemas: Vec::new(), value_schemas: Vec::new(), header_schemas: Vec::new(), ..batch };
             return Converted { batch: bare, ..Converted::default() };
         }
-        self.rebuild(batch, &mut |part, place, schema, bytes, out| {
-            let encoded = part.converter.encode(place, schema, bytes, out)?;
-            Ok((0, encoded == Encoded::Bytes))
-        })
+        match self.one_column(&batch, whole, |converter, cells| converter.encode_column(cells)) {
+            Some((side, cells)) => self.replace(batch, whole, side, cells),
+            None => self.rebuild(batch, &mut |part, place, schema, bytes, out| {
+                Ok((SCHEMA_BYTES, part.converter.encode(place, schema, bytes, out)? == Encoded::Bytes))
+            }),
+        }
+    }
+
+    /// For keys, values and headers the id under which a plugin can have the whole column as it stands.
+    fn whole_decoded(&mut self, batch: &Batch) -> [Option<SchemaId>; 3] {
+        let ascii = OnceCell::new();
+        let is_ascii = || *ascii.get_or_init(|| batch.data.is_ascii());
+        let whole = |part: &mut Part, lengths: &[i32]| match part.converter.keeps_column_decoded().if_ascii(is_ascii) {
+            // Nothing but nulls.
+            None if lengths.is_empty() => part.converter.keeps_decoded(None),
+            kept => kept,
+        };
+        let headers = match batch.header_lengths.is_empty() {
+            true => Some(SCHEMA_BYTES),
+            false => whole(&mut self.header, &batch.header_lengths),
+        };
+        [whole(&mut self.key, &batch.key_lengths), whole(&mut self.value, &batch.value_lengths), headers]
     }
 
     /// The schema columns of a batch that can be handed on as it stands.
-    fn keep_decoded(&mut self, batch: &Batch) -> Option<[SchemaColumn; 3]> {
-        let whole = |part: &Part, length: usize| match part.converter.keeps_column_decoded().in_data(&batch.data) {
-            Some(id) => Some(SchemaColumn::of(id, length)),
-            None if length == 0 => Some(SchemaColumn::default()),
-            None => None,
-        };
-        let (records, headers) = (batch.len(), batch.header_lengths.len());
-        let mut columns = [whole(&self.key, records), whole(&self.value, records), whole(&self.header, headers)];
-        if let [Some(_), Some(_), Some(_)] = columns {
-            return Some(columns.map(Option::unwrap_or_default));
+    fn keep_decoded(&mut self, batch: &Batch, whole: [Option<SchemaId>; 3]) -> Option<[SchemaColumn; 3]> {
+        let lengths = [batch.len(), batch.len(), batch.header_lengths.len()];
+        let mut columns = [0, 1, 2].map(|side| whole[side].map(|id| SchemaColumn::of(id, lengths[side])).unwrap_or_default());
+        if whole.iter().all(Option::is_some) {
+            return Some(columns);
         }
-        let missing = columns.each_ref().map(Option::is_none);
-        let [keys, values, headers] = columns.each_mut().map(|column| column.get_or_insert_default());
+        let missing = whole.map(|id| id.is_none());
+        let [keys, values, headers] = &mut columns;
         for record in batch.records() {
             if missing[0] {
                 keys.push(self.key.converter.keeps_decoded(record.key)?);
@@ -135,15 +149,32 @@ impl Converters {
                 }
             }
         }
-        Some(columns.map(Option::unwrap_or_default))
+        Some(columns)
     }
 
-    fn keeps_encoded(&mut self, batch: &Batch) -> bool {
-        let whole =
-            |part: &Part, schemas: &[SchemaId]| part.converter.keeps_column_encoded(schemas).in_data(&batch.data).is_some();
-        let keys = whole(&self.key, &batch.key_schemas);
-        let values = whole(&self.value, &batch.value_schemas);
-        let headers = batch.header_lengths.is_empty() || whole(&self.header, &batch.header_schemas);
+    /// For keys, values and headers whether the whole column goes to the topic as it stands: 0 if so.
+    fn whole_encoded(&mut self, batch: &Batch) -> [Option<SchemaId>; 3] {
+        let ascii = OnceCell::new();
+        let is_ascii = || *ascii.get_or_init(|| batch.data.is_ascii());
+        let whole = |part: &mut Part, lengths: &[i32], schemas: &[SchemaId]| {
+            let first = schemas.first().copied().unwrap_or(SCHEMA_BYTES);
+            let kept = part.converter.keeps_column_encoded(schemas).if_ascii(is_ascii).is_some()
+                // Nothing but nulls of one kind.
+                || lengths.is_empty()
+                    && schemas.iter().all(|schema| *schema == first)
+                    && part.converter.keeps_encoded(first, None);
+            kept.then_some(SCHEMA_BYTES)
+        };
+        let headers = match batch.header_lengths.is_empty() {
+            true => Some(SCHEMA_BYTES),
+            false => whole(&mut self.header, &batch.header_lengths, &batch.header_schemas),
+        };
+        let keys = whole(&mut self.key, &batch.key_lengths, &batch.key_schemas);
+        [keys, whole(&mut self.value, &batch.value_lengths, &batch.value_schemas), headers]
+    }
+
+    fn keeps_encoded(&mut self, batch: &Batch, whole: [Option<SchemaId>; 3]) -> bool {
+        let [keys, values, headers] = whole.map(|kept| kept.is_some());
         if keys && values && headers {
             return true;
         }
@@ -152,6 +183,38 @@ impl Converters {
                 && (values || self.value.converter.keeps_encoded(record.value_schema(), record.value))
                 && (headers || record.headers().all(|header| self.header.converter.keeps_encoded(header.schema, header.value)))
         })
+    }
+
+    /// Converts the only column that cannot stay as it is; `None` if there are several, or a record cannot be converted.
+    fn one_column(
+        &mut self,
+        batch: &Batch,
+        whole: [Option<SchemaId>; 3],
+        convert: impl FnOnce(&mut dyn Converter, Cells<'_>) -> Option<ConvertedCells>,
+    ) -> Option<(Side, ConvertedCells)> {
+        let (side, part) = match whole {
+            [None, Some(_), Some(_)] => (Side::Key, &mut self.key),
+            [Some(_), None, Some(_)] => (Side::Value, &mut self.value),
+            _ => return None,
+        };
+        let capacity = self.last_bytes.max(batch.data.len());
+        Some((side, convert(&mut *part.converter, Cells::new(batch, side, capacity))?))
+    }
+
+    /// Puts a converted column in the place of the one that it was made of.
+    fn replace(&mut self, batch: Batch, whole: [Option<SchemaId>; 3], side: Side, cells: ConvertedCells) -> Converted {
+        self.last_bytes = cells.data.len();
+        let lengths = [batch.len(), batch.len(), batch.header_lengths.len()];
+        let [key_schemas, value_schemas, header_schemas] =
+            [0, 1, 2].map(|side| SchemaColumn::of(whole[side].unwrap_or_default(), lengths[side]).into_ids());
+        let mut batch = Batch { data: cells.data, key_schemas, value_schemas, header_schemas, ..batch };
+        let (column, schemas) = match side {
+            Side::Key => (&mut batch.key_lengths, &mut batch.key_schemas),
+            Side::Value => (&mut batch.value_lengths, &mut batch.value_schemas),
+        };
+        *column = cells.lengths;
+        *schemas = cells.schemas.into_ids();
+        Converted { batch, ..Converted::default() }
     }
 
     /// Converts record by record into a new buffer. The columns that conversion does not touch are moved, or thinned out by the
@@ -215,31 +278,6 @@ impl Converters {
 type Convert<'c> =
     dyn FnMut(&mut Part, &Place<'_>, SchemaId, Option<&[u8]>, &mut Vec<u8>) -> Result<(SchemaId, bool), ConvertError> + 'c;
 
-/// A column of schema ids that stays empty for as long as all are 0.
-#[derive(Debug, Default)]
-struct SchemaColumn {
-    ids: Vec<SchemaId>,
-    zeros: usize,
-}
-
-impl SchemaColumn {
-    fn of(id: SchemaId, length: usize) -> Self {
-        let (ids, zeros) = if id == 0 { (Vec::new(), length) } else { (vec![id; length], 0) };
-        SchemaColumn { ids, zeros }
-    }
-
-    fn push(&mut self, id: SchemaId) {
-        if id == 0 && self.ids.is_empty() {
-            self.zeros += 1;
-            return;
-        }
-        if self.ids.is_empty() {
-            self.ids.resize(self.zeros, 0);
-        }
-        self.ids.push(id);
-    }
-}
-
 /// A length column and its schemas.
 #[derive(Debug, Default)]
 struct Column {
@@ -254,8 +292,7 @@ impl Column {
 
     fn truncate(&mut self, length: usize) {
         self.lengths.truncate(length);
-        self.schemas.ids.truncate(length);
-        self.schemas.zeros = self.schemas.zeros.min(length);
+        self.schemas.truncate(length);
     }
 }
 
@@ -293,11 +330,11 @@ impl Rebuilt {
     fn move_into(self, batch: &mut Batch) {
         batch.data = self.data;
         batch.key_lengths = self.keys.lengths;
-        batch.key_schemas = self.keys.schemas.ids;
+        batch.key_schemas = self.keys.schemas.into_ids();
         batch.value_lengths = self.values.lengths;
-        batch.value_schemas = self.values.schemas.ids;
+        batch.value_schemas = self.values.schemas.into_ids();
         batch.header_lengths = self.headers.lengths;
-        batch.header_schemas = self.headers.schemas.ids;
+        batch.header_schemas = self.headers.schemas.into_ids();
     }
 }
 

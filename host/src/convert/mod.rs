@@ -12,6 +12,7 @@
 
 mod binary;
 pub mod classes;
+mod column;
 pub mod config;
 mod converter;
 mod converters;
@@ -20,11 +21,13 @@ mod error;
 mod header;
 mod json;
 mod payload;
+mod schema_column;
 mod string;
 #[cfg(test)]
 mod tests;
 
 pub use classes::{ConverterClass, Role, find_class};
+pub use column::{Cells, ConvertedCells};
 pub use config::{ConfigError, ConfigKey};
 pub use converter::{Converter, Decoded, Encoded, Kept, Place};
 pub use converters::{Converted, Converters, Failure};

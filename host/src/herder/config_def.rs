@@ -308,6 +308,7 @@ impl ConfigKey {
             width: self.width,
             display_name: self.display_name.clone(),
             dependents: self.dependents.clone(),
+            order_in_group: self.order,
             order: self.order,
         }
     }

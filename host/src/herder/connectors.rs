@@ -130,11 +130,10 @@ impl Herder {
     ///
     /// # Errors
     /// There is no such connector or task (404), or it does not start (500).
-    pub async fn restart_task(&self, name: &str, task: u32) -> Result<(), HerderError> {
+    pub async fn restart_task(&self, name: &str, task: i32) -> Result<(), HerderError> {
         let connector = self.known(name).map_err(|_| HerderError::NotFound(format!("Unknown connector: {name}")))?;
-        if usize::try_from(task).is_ok_and(|task| task >= connector.tasks.len()) {
-            return Err(HerderError::NotFound(format!("Unknown task: {name}-{task}")));
-        }
+        let known = u32::try_from(task).ok().filter(|number| connector.tasks.get(*number as usize).is_some());
+        let task = known.ok_or_else(|| HerderError::NotFound(format!("Unknown task: {name}-{task}")))?;
         self.tell(name, |reply| Command::RestartTask(task, reply)).await
     }
 
@@ -156,11 +155,9 @@ impl Herder {
         self.context.configs.put_restart(request).await?;
         if plan.connector {
             info.connector.state = State::Restarting;
-            info.connector.trace = None;
         }
         for task in info.tasks.iter_mut().filter(|task| plan.tasks.contains(&task.id)) {
             task.state = State::Restarting;
-            task.trace = None;
         }
         Ok(info)
     }

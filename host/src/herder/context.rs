@@ -84,17 +84,6 @@ pub(super) struct Running {
     pub(super) uses: Vec<(Arc<str>, String)>,
 }
 
-impl Running {
-    /// A task was started on its own: it may run on newer uploads than the rest.
-    pub(super) fn add(&mut self, uses: &[(Arc<str>, String)]) {
-        for used in uses {
-            if !self.uses.contains(used) {
-                self.uses.push(used.clone());
-            }
-        }
-    }
-}
-
 /// Shared by everything in this room.
 pub(super) struct Context {
     pub(super) configs: Arc<ConfigStore>,
@@ -120,7 +109,19 @@ impl Context {
             trace,
             worker_id: self.identity.worker_id.to_string(),
             generation: self.identity.generation,
-            version: self.running.get(connector).map(|running| running.version.clone()),
+            version: self
+                .running
+                .get(connector)
+                .map(|running| running.version.clone())
+                .or_else(|| self.installed_version(connector)),
         }
+    }
+
+    /// The version that a connector would run with if it were started.
+    fn installed_version(&self, connector: &str) -> Option<String> {
+        let snapshot = self.configs.snapshot();
+        let config = &snapshot.connector(connector)?.config;
+        let class = self.classes.find(config.get("connector.class")?, config.get("connector.plugin.version"));
+        Some(class.ok()?.version)
     }
 }

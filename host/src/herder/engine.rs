@@ -22,6 +22,8 @@ pub struct Resolved {
     pub values: Vec<(String, Option<String>)>,
     /// Each reference that was resolved and what it stands for.
     pub references: Vec<(String, String)>,
+    /// How long what they stand for may be trusted; `None`: for ever.
+    pub ttl: Option<Duration>,
 }
 
 /// Why a call into a plugin failed. The text may hold secrets of the configuration.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::classes::{ClassKind, Classes};
 use super::config_def::{
-    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Type, Validator, Width, invalid_value, split_list,
+    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Type, Validator, Width, split_list,
 };
 
 const COMMON: &str = "Common";
@@ -46,6 +46,11 @@ fn one_of_ignoring_case(choices: &[&str]) -> Validator {
 }
 
 impl Framework {
+    /// The keys of a worker that has no converters of its own.
+    pub fn bare(classes: Arc<dyn Classes>) -> Framework {
+        Framework { classes, key_converter: None, value_converter: None, header_converter: None }
+    }
+
     /// Keys of a source connector, with those of its transforms and predicates.
     pub fn source(&self, config: &Checked<'_>) -> ConfigDef {
         let mut def = self.common(config);
@@ -81,6 +86,12 @@ impl Framework {
         };
         let version = |name: &str, default, importance, order, width, doc, display: &str| {
             ConfigKey::new(name, Type::String, Default::Value(default), importance, doc).group(COMMON, order, width, display)
+        };
+        let converter_version = |key: &str, kind: ClassKind, fallback: &Option<String>, order, doc, display: &str| {
+            let name = config.text(key).or(fallback.as_deref());
+            let found = name.and_then(|name| self.classes.of_kind(kind, name, None)).map(|class| class.version);
+            version(&format!("{key}.plugin.version"), found.clone(), Low, order, Width::Short, doc, display)
+                .recommended(found.into_iter().collect())
         };
         let keys = [
             ConfigKey::new(
@@ -129,12 +140,11 @@ impl Framework {
                 "Class that turns record keys into what is on the topic and back; the worker's if not given.",
                 "Key converter class",
             ),
-            version(
-                "key.converter.plugin.version",
-                None,
-                Low,
+            converter_version(
+                "key.converter",
+                ClassKind::Converter,
+                &self.key_converter,
                 7,
-                Width::Short,
                 "Version of the key converter.",
                 "Key converter version",
             ),
@@ -146,12 +156,11 @@ impl Framework {
                 "Class that turns record values into what is on the topic and back; the worker's if not given.",
                 "Value converter class",
             ),
-            version(
-                "value.converter.plugin.version",
-                None,
-                Low,
+            converter_version(
+                "value.converter",
+                ClassKind::Converter,
+                &self.value_converter,
                 9,
-                Width::Short,
                 "Version of the value converter.",
                 "Value converter version",
             ),
@@ -163,12 +172,11 @@ impl Framework {
                 "Class that turns header values into what is on the topic and back; the worker's if not given.",
                 "Header converter class",
             ),
-            version(
-                "header.converter.plugin.version",
-                None,
-                Low,
+            converter_version(
+                "header.converter",
+                ClassKind::HeaderConverter,
+                &self.header_converter,
                 11,
-                Width::Short,
                 "Version of the header converter.",
                 "Header converter version",
             ),
@@ -276,7 +284,7 @@ impl Framework {
             .group(&group, 0, Width::Long, &format!("{} type for {alias}", stage.class))
             .lookup(self.lookup(stage.kind))
             .recommended(self.classes.names(stage.kind))
-            .validator(Validator::Check(stage_check(stage, &prefix, negates_nothing))),
+            .validator(Validator::Check(stage_check(&prefix, negates_nothing))),
         );
         let found = given.and_then(|name| self.classes.of_kind(stage.kind, name, version));
         def.define(
@@ -345,15 +353,13 @@ impl Stage {
     };
 }
 
-fn stage_check(stage: &Stage, prefix: &str, negates_nothing: bool) -> Check {
-    let class = stage.class;
+fn stage_check(prefix: &str, negates_nothing: bool) -> Check {
     let prefix = prefix.to_owned();
-    Arc::new(move |key, value| match value {
-        _ if negates_nothing => Err(format!(
+    Arc::new(move |_, _| match negates_nothing {
+        true => Err(format!(
             "Config '{prefix}negate' was provided but there is no config '{prefix}predicate' defining a predicate to be negated."
         )),
-        None => Err(invalid_value(key, "null", &format!("Not a {class}"))),
-        Some(_) => Ok(()),
+        false => Ok(()),
     })
 }
 

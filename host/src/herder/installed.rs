@@ -162,7 +162,8 @@ fn converter(name: &str, wanted: Option<ClassKind>) -> Option<FoundClass> {
 
 fn converter_keys(class: &ConverterClass) -> Vec<ConfigKey> {
     use convert::config::{Importance as Weight, ValueType, Width as Field};
-    let keys = [&convert::classes::CONVERTER_TYPE].into_iter().chain(class.keys);
+    let kind = class.converts_records.then_some(&convert::classes::CONVERTER_TYPE);
+    let keys = kind.into_iter().chain(class.keys);
     keys.map(|key| {
         let kind = match key.value_type {
             ValueType::Boolean => Type::Boolean,

@@ -11,6 +11,7 @@ use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
+use super::recovery::RecoveryPolicy;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
@@ -22,7 +23,7 @@ use crate::sandbox::{CallError, Grants, InstanceEnv, InstanceLimits};
 use crate::store::{OffsetStore, RawConfig, StatusStore};
 use crate::task::{
     Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
-    TaskState, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
+    TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
 };
 use crate::tenant::Policy;
 
@@ -120,19 +121,29 @@ impl LiveEngine {
 
     /// The plugin, the class and the keys of a transform or predicate.
     fn stage(&self, plan: &Plan, prefix: &str) -> Result<(Arc<Plugin>, String, Config), String> {
-        let type_key = format!("{prefix}type");
-        let name = plan
-            .get(&type_key)
-            .ok_or_else(|| format!("Missing required configuration \"{type_key}\" which has no default value."))?;
-        let version = plan.get(&format!("{prefix}plugin.version"));
-        let found = self.catalogue.resolve(name, version).map_err(|error| error.to_string())?;
+        let found = match plan.stage(prefix) {
+            Some(found) => found,
+            None => return Err(self.no_stage(plan, prefix)),
+        };
         let config = plan
             .config
             .iter()
             .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
             .filter(|(key, _)| key != "type" && key != "plugin.version")
             .collect();
-        Ok((found.plugin, found.class.name, config))
+        Ok((self.plugin(found)?, found.name.clone(), config))
+    }
+
+    /// Why a transform or predicate is not in the plan.
+    fn no_stage(&self, plan: &Plan, prefix: &str) -> String {
+        let type_key = format!("{prefix}type");
+        let Some(name) = plan.get(&type_key) else {
+            return format!("Missing required configuration \"{type_key}\" which has no default value.");
+        };
+        match self.catalogue.resolve(name, plan.get(&format!("{prefix}plugin.version"))) {
+            Ok(_) => format!("The class {name} has been uploaded since the connector started; restart the connector"),
+            Err(error) => error.to_string(),
+        }
     }
 
     /// The connector's transforms and predicates, as they are told of.
@@ -158,14 +169,6 @@ impl LiveEngine {
     fn source(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SourceSpec, String> {
         let env = self.env(plan, Some(task))?;
         let producer = ClientSettings::source_producer(&self.worker, &plan.name, task, &plan.config);
-        let admin = match self.topic_creation {
-            true => {
-                let id = format!("connector-adminclient-{}-{task}", plan.name);
-                let settings = ClientSettings::admin(&self.worker, id, &plan.config).map_err(|error| error.to_string())?;
-                Some(settings.owned_by(&plan.name, Some(task)))
-            }
-            false => None,
-        };
         Ok(SourceSpec {
             id: TaskId { connector: Arc::clone(&plan.name), task },
             plugin: self.instance(plan, config, env.clone())?,
@@ -173,11 +176,21 @@ impl LiveEngine {
             converters: self.converters(plan, &env)?,
             producer: producer.map_err(|error| error.to_string())?,
             producer_limits: ProducerLimits::default(),
-            admin,
+            creation: self.creation(plan, task)?,
             errors: ErrorPolicy::from_config(&plan.config).map_err(|error| error.to_string())?,
             commit: self.commit,
             paused,
         })
+    }
+
+    /// How a source's missing topics are created.
+    fn creation(&self, plan: &Plan, task: u32) -> Result<Option<TopicCreation>, String> {
+        if !self.topic_creation {
+            return Ok(None);
+        }
+        let id = format!("connector-adminclient-{}-{task}", plan.name);
+        let admin = ClientSettings::admin(&self.worker, id, &plan.config).map_err(|error| error.to_string())?;
+        TopicCreation::from_config(&plan.config, admin.owned_by(&plan.name, Some(task))).map_err(|error| error.to_string())
     }
 
     fn sink(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SinkSpec, String> {
@@ -270,7 +283,7 @@ impl Engine for LiveEngine {
                         .map(|value| (reference.to_owned(), value)),
                 );
             }
-            Ok(Resolved { values: resolved.config, references })
+            Ok(Resolved { values: resolved.config, references, ttl: resolved.ttl })
         });
         match tokio::time::timeout(RESOLVE_TIMEOUT, resolving).await {
             Ok(Ok(resolved)) => resolved,
@@ -295,6 +308,9 @@ impl Engine for LiveEngine {
                 let key = message.split(':').next().unwrap_or_default().to_owned();
                 errors.push((key, message));
             }
+        }
+        if let Err(wrong) = RecoveryPolicy::parse(config) {
+            errors.extend(wrong);
         }
         for (key, value) in config.iter().filter(|(key, _)| crate::sandbox::LIMIT_KEYS.contains(&key.as_str())) {
             if let Err(error) = self.limits.with_config(&[(key.clone(), value.clone())], &self.limits) {

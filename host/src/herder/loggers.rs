@@ -113,7 +113,8 @@ impl Loggers {
         parse_level(level).map(drop)
     }
 
-    /// Sets a level and answers with the names of the loggers that it changed: all that start with `name`, and `name` itself.
+    /// Sets a level and answers with the names of the loggers that it changed: of all that start with `name`, and of `name` itself,
+    /// those that had another.
     ///
     /// # Errors
     /// The level is not known (404), or there are too many loggers (400).
@@ -132,12 +133,13 @@ impl Loggers {
         }
         let mut changed = Vec::new();
         for (known, own) in &mut state.loggers {
-            if is_root || known.starts_with(name) {
+            let is_new = own.is_none_or(|own| own.filter != filter);
+            if is_new && (is_root || known.starts_with(name)) {
                 *own = Some(level);
                 changed.push(known.clone());
             }
         }
-        if is_root {
+        if is_root && state.root.filter != filter {
             state.root = level;
             changed.push("root".to_owned());
             changed.sort();

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod secrets;
 pub mod validation;
 
+mod client_keys;
 mod connectors;
 mod context;
 mod error;
@@ -31,12 +32,15 @@ mod measures;
 mod offsets;
 mod plugins;
 mod reconciler;
+mod recovery;
 mod restart;
 mod runner;
 mod status;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod validator;
 
 use std::sync::Arc;
@@ -65,7 +69,7 @@ use crate::plugin::Catalogue;
 use crate::store::{ConfigStore, OffsetStore, State, StatusStore, StoreError};
 
 /// The release of Kafka Connect whose interface this is.
-pub const KAFKA_CONNECT_VERSION: &str = "4.1.0";
+pub const KAFKA_CONNECT_VERSION: &str = "4.3.1";
 
 /// How long the reconciler may take to answer before the worker is called unhealthy: Kafka Connect's.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);

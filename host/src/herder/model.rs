@@ -244,6 +244,9 @@ pub struct ConfigKeyInfo {
     pub width: Width,
     pub display_name: String,
     pub dependents: Vec<String>,
+    /// What Kafka Connect from 4.3 on calls it.
+    pub order_in_group: i32,
+    /// What it was called before; user interfaces read it.
     pub order: i32,
 }
 

@@ -1,10 +1,12 @@
 //! A connector ready to start: its class found, its references resolved.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::classes::{ClassKind, Classes, FoundClass};
 use super::config_def::{ConfigDef, split_list};
 use super::engine::{Config, Engine, Resolved};
+use super::recovery::RecoveryPolicy;
 use super::secrets::Secrets;
 use crate::store::RawConfig;
 
@@ -24,7 +26,15 @@ pub struct Plan {
     pub secrets: Secrets,
     /// The uploads that it uses: name and version.
     pub uses: Vec<(Arc<str>, String)>,
+    /// The prefix and the class of each transform and predicate.
+    stages: Stages,
+    /// How long the values of its references may be trusted; `None`: for ever.
+    pub ttl: Option<Duration>,
+    /// When it is restarted after a failure; `None`: never.
+    pub(super) recovery: Option<RecoveryPolicy>,
 }
+
+type Stages = Vec<(String, FoundClass)>;
 
 /// Why a plan could not be made: for the status of the connector.
 pub type PlanError = String;
@@ -40,17 +50,47 @@ impl Plan {
         let class = raw.get("connector.class").ok_or("The configuration has no connector.class")?;
         let class = classes.find(class, raw.get("connector.plugin.version")).map_err(|error| error.to_string())?;
         let resolved = engine.resolve(raw).await?;
-        Ok(Plan::of(name, raw, class, resolved, classes))
+        let stages = stages(&without_nulls(&resolved.values), classes);
+        Plan::of(name, raw, class, stages, resolved)
     }
 
-    fn of(name: &Arc<str>, raw: &Arc<RawConfig>, class: FoundClass, resolved: Resolved, classes: &dyn Classes) -> Plan {
+    /// The same with its references resolved anew, and with the versions of plugins that it has.
+    pub async fn renewed(&self, engine: &dyn Engine) -> Result<Plan, PlanError> {
+        let resolved = engine.resolve(&self.raw).await?;
+        Plan::of(&self.name, &self.raw, self.class.clone(), self.stages.clone(), resolved)
+    }
+
+    fn of(
+        name: &Arc<str>,
+        raw: &Arc<RawConfig>,
+        class: FoundClass,
+        stages: Stages,
+        resolved: Resolved,
+    ) -> Result<Plan, PlanError> {
         let entries: Vec<_> = raw.iter().map(|(key, value)| (key.to_owned(), value.map(str::to_owned))).collect();
         let def = ConfigDef { keys: class.keys.clone() };
         let secrets =
             Secrets::of(&def, &entries, &resolved.values).and(resolved.references.iter().map(|(_, value)| value.clone()));
-        let config: Config = resolved.values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-        let uses = uses(&class, &config, classes);
-        Plan { name: Arc::clone(name), raw: Arc::clone(raw), config, references: resolved.references, class, secrets, uses }
+        let config = without_nulls(&resolved.values);
+        let recovery = RecoveryPolicy::parse(&config).map_err(|errors| messages(&errors))?;
+        let reloads = get(&config, "config.action.reload").is_none_or(|action| action.trim() != "none");
+        Ok(Plan {
+            name: Arc::clone(name),
+            raw: Arc::clone(raw),
+            config,
+            references: resolved.references,
+            uses: uses(&class, &stages),
+            class,
+            secrets,
+            stages,
+            ttl: resolved.ttl.filter(|_| reloads),
+            recovery,
+        })
+    }
+
+    /// The class of the transform or predicate whose keys have this prefix.
+    pub fn stage(&self, prefix: &str) -> Option<&FoundClass> {
+        self.stages.iter().find(|(known, _)| known == prefix).map(|(_, class)| class)
     }
 
     /// The value of a key, references resolved.
@@ -97,26 +137,43 @@ pub fn get<'c>(config: &'c Config, key: &str) -> Option<&'c str> {
     config.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
-/// The uploads that hold a connector's class, its transforms and its predicates.
-pub(super) fn uses(class: &FoundClass, config: &Config, classes: &dyn Classes) -> Vec<(Arc<str>, String)> {
+fn without_nulls(values: &[(String, Option<String>)]) -> Config {
+    values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()
+}
+
+fn messages(errors: &[(String, String)]) -> String {
+    errors.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+/// The transforms and predicates of a configuration that are found.
+fn stages(config: &Config, classes: &dyn Classes) -> Stages {
+    let mut stages = Stages::new();
+    for list in ["transforms", "predicates"] {
+        for alias in split_list(get(config, list).unwrap_or_default()) {
+            let prefix = format!("{list}.{alias}.");
+            let Some(name) = get(config, &format!("{prefix}type")) else { continue };
+            if let Ok(found) = classes.find(name, get(config, &format!("{prefix}plugin.version"))) {
+                stages.push((prefix, found));
+            }
+        }
+    }
+    stages
+}
+
+fn uses(class: &FoundClass, stages: &Stages) -> Vec<(Arc<str>, String)> {
     let mut uses: Vec<(Arc<str>, String)> = Vec::new();
-    let mut add = |class: &FoundClass| {
+    for class in std::iter::once(class).chain(stages.iter().map(|(_, class)| class)) {
         if let Some(plugin) = &class.plugin {
             let used = (Arc::clone(plugin), class.version.clone());
             if !uses.contains(&used) {
                 uses.push(used);
             }
         }
-    };
-    add(class);
-    for list in ["transforms", "predicates"] {
-        for alias in split_list(get(config, list).unwrap_or_default()) {
-            let Some(name) = get(config, &format!("{list}.{alias}.type")) else { continue };
-            let version = get(config, &format!("{list}.{alias}.plugin.version"));
-            if let Ok(found) = classes.find(name, version) {
-                add(&found);
-            }
-        }
     }
     uses
+}
+
+/// The uploads that hold a connector's class, its transforms and its predicates.
+pub(super) fn uploads_of(class: &FoundClass, config: &Config, classes: &dyn Classes) -> Vec<(Arc<str>, String)> {
+    uses(class, &stages(config, classes))
 }

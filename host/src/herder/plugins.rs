@@ -10,7 +10,7 @@ use super::Herder;
 use super::error::HerderError;
 use super::installed::kind;
 use super::model::{PluginClass, PluginVersion, PluginVersions};
-use super::plan::{get, uses};
+use super::plan::{get, uploads_of};
 use crate::plugin::{DeleteError, Plugin, UploadError};
 use crate::sandbox::LoadError;
 
@@ -94,7 +94,7 @@ impl Herder {
             let class = get(&config, "connector.class")
                 .and_then(|class| self.context.classes.find(class, get(&config, "connector.plugin.version")).ok());
             if let Some(class) = class {
-                users.add(connector, &uses(&class, &config, &*self.context.classes));
+                users.add(connector, &uploads_of(&class, &config, &*self.context.classes));
             }
         }
         users

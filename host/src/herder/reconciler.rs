@@ -75,10 +75,8 @@ impl Reconciler {
 
     fn take(&mut self, change: ConfigChange) {
         match change {
-            ConfigChange::Connector(name)
-            | ConfigChange::Removed(name)
-            | ConfigChange::Target(name)
-            | ConfigChange::Tasks(name) => self.wake(&name),
+            ConfigChange::Connector(name) => self.wake_for(&name, true),
+            ConfigChange::Removed(name) | ConfigChange::Target(name) | ConfigChange::Tasks(name) => self.wake(&name),
             ConfigChange::Restart(request) => self.restart(request),
             ConfigChange::LoggerLevel { namespace, level } => {
                 if let Err(error) = self.loggers.set(&namespace, &level) {
@@ -97,19 +95,24 @@ impl Reconciler {
         }
     }
 
-    /// Lets a connector look at what was written; starts its actor if it is new.
     fn wake(&mut self, name: &Arc<str>) {
+        self.wake_for(name, false);
+    }
+
+    /// Lets a connector look at what was written; starts its actor if it is new. `created`: it was asked to run when it was
+    /// created, whatever it has been asked since. (A first target state is written, and so heard of, before the connector.)
+    fn wake_for(&mut self, name: &Arc<str>, created: bool) {
         match self.handles.get(name) {
             Some(handle) => handle.wake.send_replace(()),
-            None if self.context.configs.snapshot().connector(name).is_some() => self.spawn(Arc::clone(name)),
+            None if self.context.configs.snapshot().connector(name).is_some() => self.spawn(Arc::clone(name), created),
             None => {}
         }
     }
 
-    fn spawn(&mut self, name: Arc<str>) {
+    fn spawn(&mut self, name: Arc<str>, created: bool) {
         let (wake, woken) = watch::channel(());
         let (commands, commanded) = mpsc::channel(MAX_COMMANDS);
-        let runner = Runner::new(Arc::clone(&name), Arc::clone(&self.context), woken, commanded);
+        let runner = Runner::new(Arc::clone(&name), Arc::clone(&self.context), woken, commanded, created);
         self.handles.insert(Arc::clone(&name), Handle { wake, commands });
         let context = logging::context(&name, None);
         let running = async move {

@@ -1,6 +1,6 @@
 //! What a request to restart with `includeTasks` or `onlyFailed` concerns.
 
-use crate::store::{RestartRequest, State, StatusStore};
+use crate::store::{RestartRequest, State, Status, StatusStore};
 
 /// The instances to restart.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,12 +14,16 @@ pub(super) struct RestartPlan {
 impl RestartPlan {
     /// Kafka Connect's rules: with `only_failed` what has failed, with `include_tasks` tasks too.
     pub(super) fn of(statuses: &StatusStore, name: &str, request: &RestartRequest) -> RestartPlan {
-        let concerns = |state: State| !request.only_failed || state == State::Failed;
+        // What waits for its restart by `hawser.restart.*` has failed, too.
+        let has_failed = |status: &Status| {
+            status.state == State::Failed || (status.state == State::Restarting && status.trace.is_some())
+        };
+        let concerns = |status: &Status| !request.only_failed || has_failed(status);
         let tasks = statuses.tasks(name).into_iter();
         RestartPlan {
-            connector: statuses.connector(name).is_some_and(|status| concerns(status.state)),
+            connector: statuses.connector(name).is_some_and(|status| concerns(&status)),
             tasks: match request.include_tasks {
-                true => tasks.filter(|(_, status)| concerns(status.state)).map(|(number, _)| number).collect(),
+                true => tasks.filter(|(_, status)| concerns(status)).map(|(number, _)| number).collect(),
                 false => Vec::new(),
             },
         }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::context::{Context, Running};
 use super::engine::{Config, PluginError};
 use super::error::HerderError;
-use super::plan::Plan;
+use super::plan::{Plan, PlanError};
+use super::recovery::{Recovery, RecoveryPolicy};
 use super::task::Task;
 use crate::store::{Connector, RawConfig, RestartRequest, State, TargetState};
 
@@ -62,6 +63,16 @@ pub(super) struct Runner {
     /// Who waits for the connector to start.
     waiting: Vec<Reply>,
     tasks: BTreeMap<u32, Task>,
+    /// It was created to run, and has not been started yet, whatever it has been asked since.
+    is_created: bool,
+    /// It was asked to rest when it was looked at last.
+    is_resting: bool,
+    /// When to look whether the secrets of `plan` have changed.
+    reload_at: Option<Instant>,
+    /// Told when a failed instance is to be restarted at some time.
+    news: Arc<Notify>,
+    recovery: Recovery,
+    task_recoveries: BTreeMap<u32, Recovery>,
 }
 
 impl Runner {
@@ -70,7 +81,9 @@ impl Runner {
         context: Arc<Context>,
         wake: watch::Receiver<()>,
         commands: mpsc::Receiver<Command>,
+        is_created: bool,
     ) -> Runner {
+        let news = Arc::new(Notify::new());
         Runner {
             name,
             context,
@@ -84,6 +97,12 @@ impl Runner {
             has_tasks: false,
             waiting: Vec::new(),
             tasks: BTreeMap::new(),
+            is_created,
+            is_resting: false,
+            reload_at: None,
+            recovery: Recovery::new(&news),
+            task_recoveries: BTreeMap::new(),
+            news,
         }
     }
 
@@ -91,7 +110,7 @@ impl Runner {
     pub(super) async fn run(mut self) {
         let mut is_there = self.apply().await;
         while is_there {
-            let next_call = self.next_call;
+            let (next_call, reload_at, next_recovery) = (self.next_call, self.reload_at, self.next_recovery());
             tokio::select! {
                 biased;
                 changed = self.wake.changed() => match changed {
@@ -107,6 +126,10 @@ impl Runner {
                     None => break,
                 },
                 () = until(next_call), if next_call.is_some() => self.ask_for_tasks(),
+                () = until(reload_at), if reload_at.is_some() => self.reload().await,
+                // What is due next has changed.
+                () = self.news.notified() => {}
+                () = until(next_recovery), if next_recovery.is_some() => self.recover().await,
             }
         }
         if is_there {
@@ -147,7 +170,7 @@ impl Runner {
     async fn end(&mut self) {
         self.forget_plan();
         self.stop_tasks(|_, _| true).await;
-        if self.failed.is_none() {
+        if self.failed.is_none() || self.recovery.due().is_some() {
             let status = self.context.status(&self.name, State::Unassigned, None);
             self.context.statuses.put_connector_safe(&self.name, status);
         }
@@ -156,6 +179,8 @@ impl Runner {
     async fn stop(&mut self) {
         tracing::info!(connector = &*self.name, "The connector stops.");
         self.forget_plan();
+        self.forget_failures();
+        self.is_created = false;
         self.failed = None;
         let numbers: Vec<u32> = self.context.statuses.tasks(&self.name).into_iter().map(|(task, _)| task).collect();
         self.stop_tasks(|_, _| true).await;
@@ -169,21 +194,35 @@ impl Runner {
 
     /// A call for task configurations under way goes on, so that it does not depend on the moment whether there are tasks.
     async fn pause(&mut self, desired: &Connector) {
-        self.next_call = None;
+        if std::mem::take(&mut self.is_created) {
+            self.start_connector(&desired.config).await;
+        }
+        self.is_resting = true;
+        if self.has_tasks {
+            self.next_call = None;
+        }
         self.answer_waiting(Ok(()));
         for task in self.tasks.values() {
             task.pause();
         }
-        if self.failed.as_ref().is_some_and(|failed| *failed == desired.config) {
+        let has_failed = self.failed.as_ref().is_some_and(|failed| *failed == desired.config);
+        if has_failed && self.recovery.due().is_none() {
             return;
         }
-        for number in (0..u32::MAX).take(desired.tasks.len()).filter(|number| !self.tasks.contains_key(number)) {
+        let rests = |number: &u32| {
+            !self.tasks.contains_key(number) || self.task_recoveries.get(number).is_some_and(|task| task.due().is_some())
+        };
+        for number in (0..u32::MAX).take(desired.tasks.len()).filter(rests) {
             self.context.statuses.put_task(&self.name, number, self.context.status(&self.name, State::Paused, None));
         }
         self.put_state(State::Paused);
     }
 
     async fn start(&mut self, desired: &Connector) {
+        self.is_created = false;
+        if std::mem::take(&mut self.is_resting) {
+            self.recoveries().for_each(Recovery::hasten);
+        }
         let is_new = self.plan.as_ref().is_none_or(|plan| plan.raw != desired.config);
         for task in self.tasks.values() {
             task.resume();
@@ -192,6 +231,7 @@ impl Runner {
             return;
         }
         if is_new {
+            self.forget_failures();
             self.start_connector(&desired.config).await;
             return;
         }
@@ -207,11 +247,16 @@ impl Runner {
 
     /// Makes a new plan and asks the plugin for tasks; they start when it has answered.
     async fn start_connector(&mut self, config: &Arc<RawConfig>) {
+        let made = Plan::make(&self.name, config, &*self.context.classes, &*self.context.engine).await;
+        self.start_from(config, made);
+    }
+
+    fn start_from(&mut self, config: &Arc<RawConfig>, made: Result<Plan, PlanError>) {
         self.forget_plan();
         self.failed = None;
-        let made = Plan::make(&self.name, config, &*self.context.classes, &*self.context.engine).await;
         match made {
             Ok(plan) => {
+                self.reload_at = plan.ttl.map(|ttl| Instant::now() + ttl);
                 let running = Running { version: plan.class.version.clone(), uses: plan.uses.clone() };
                 self.context.running.insert(Arc::clone(&self.name), running);
                 let (class, version) = (&plan.class.name, &plan.class.version);
@@ -230,7 +275,7 @@ impl Runner {
         self.forget_plan();
         self.failed = Some(Arc::clone(config));
         self.context.measures.connectors.failed();
-        let status = self.context.status(&self.name, State::Failed, Some(message));
+        let status = self.context.status(&self.name, failure_state(&self.recovery, config), Some(message));
         self.context.statuses.put_connector_safe(&self.name, status);
         let failure = HerderError::Internal(format!("Failed to start connector: {}", self.name));
         self.answer_waiting(Err(failure));
@@ -241,7 +286,67 @@ impl Runner {
         self.call = None;
         self.next_call = None;
         self.has_tasks = false;
+        self.reload_at = None;
         self.backoff = MIN_BACKOFF;
+    }
+
+    /// Failures so far do not count any more, and nothing is restarted because of them.
+    fn forget_failures(&mut self) {
+        self.recovery.reset();
+        self.task_recoveries.values().for_each(Recovery::reset);
+        self.task_recoveries.clear();
+    }
+
+    fn recoveries(&self) -> impl Iterator<Item = &Recovery> {
+        std::iter::once(&self.recovery).chain(self.task_recoveries.values())
+    }
+
+    /// When the next failed instance is to be restarted.
+    fn next_recovery(&self) -> Option<Instant> {
+        let due = self.recoveries().filter_map(Recovery::due).min()?;
+        self.desired().is_some_and(|desired| desired.target == TargetState::Started).then_some(due)
+    }
+
+    /// Restarts the failed instances whose time has come.
+    async fn recover(&mut self) {
+        let now = Instant::now();
+        let is_due = |recovery: &Recovery| recovery.due().is_some_and(|due| due <= now);
+        if is_due(&self.recovery) {
+            self.recovery.begin();
+            tracing::info!(connector = &*self.name, "The failed connector is restarted.");
+            self.restart_connector().await;
+        }
+        let tasks: Vec<u32> = self.task_recoveries.iter().filter(|(_, task)| is_due(task)).map(|(number, _)| *number).collect();
+        for number in tasks {
+            self.task_recoveries.get(&number).inspect(|task| task.begin());
+            tracing::info!(connector = &*self.name, task = number, "The failed task is restarted.");
+            // A task that does not start says so in its status.
+            let _ = self.restart_task(number).await;
+        }
+    }
+
+    /// Restarts the connector and its tasks if a secret that they use has changed; the versions of its plugins stay.
+    async fn reload(&mut self) {
+        let Some(plan) = self.plan.clone() else { return };
+        self.reload_at = plan.ttl.map(|ttl| Instant::now() + ttl);
+        if self.is_resting {
+            return;
+        }
+        let renewed = match plan.renewed(&*self.context.engine).await {
+            Ok(renewed) if renewed.config == plan.config => return,
+            Ok(renewed) => renewed,
+            Err(message) => {
+                tracing::warn!(connector = &*self.name, "Values from config providers cannot be renewed: {message}");
+                return;
+            }
+        };
+        tracing::info!(connector = &*self.name, "A value from a config provider has changed: everything is restarted.");
+        self.put_state(State::Restarting);
+        self.start_from(&plan.raw, Ok(renewed));
+        for number in self.tasks.keys().copied().collect::<Vec<_>>() {
+            // A task that does not start says so in its status.
+            let _ = self.restart_task(number).await;
+        }
     }
 
     fn answer_waiting(&mut self, answer: Result<(), HerderError>) {
@@ -276,6 +381,7 @@ impl Runner {
         match stored {
             Ok(()) => {
                 self.has_tasks = true;
+                self.recovery.runs();
                 self.backoff = MIN_BACKOFF;
                 self.answer_waiting(Ok(()));
                 if let Some(desired) = self.desired().filter(|desired| desired.config == plan.raw) {
@@ -339,6 +445,7 @@ impl Runner {
         let wanted: BTreeMap<u32, Arc<RawConfig>> = (0..).zip(desired.tasks.iter().cloned()).collect();
         let known = self.context.statuses.tasks(&self.name);
         self.stop_tasks(|number, task| wanted.get(number).is_none_or(|config| !task.is_of(&plan, config))).await;
+        self.task_recoveries.retain(|number, _| wanted.contains_key(number));
         for (number, _) in known.into_iter().filter(|(number, _)| !wanted.contains_key(number)) {
             self.context.statuses.remove_task(&self.name, number);
         }
@@ -352,7 +459,8 @@ impl Runner {
 
     async fn start_task(&mut self, plan: &Arc<Plan>, number: u32, config: Arc<RawConfig>) -> Result<(), HerderError> {
         let paused = self.desired().is_some_and(|desired| desired.target == TargetState::Paused);
-        let task = Task::start(&self.context, plan, number, config, paused).await;
+        let recovery = self.task_recoveries.entry(number).or_insert_with(|| Recovery::new(&self.news)).clone();
+        let task = Task::start(&self.context, plan, number, config, paused, recovery).await;
         let is_started = task.is_started();
         self.tasks.insert(number, task);
         match is_started {
@@ -374,9 +482,11 @@ impl Runner {
         match command {
             Command::RestartConnector(reply) => {
                 self.waiting.push(reply);
+                self.recovery.reset();
                 self.restart_connector().await;
             }
             Command::RestartTask(number, reply) => {
+                self.task_recoveries.get(&number).inspect(|task| task.reset());
                 let answer = self.restart_task(number).await;
                 let _ = reply.send(answer);
             }
@@ -417,16 +527,16 @@ impl Runner {
         self.context.statuses.put_task(&self.name, number, self.context.status(&self.name, State::Restarting, None));
         // References are resolved at every start of an instance, so that a renewed secret is taken up.
         let raw = self.desired().map(|desired| Arc::clone(&desired.config)).unwrap_or_default();
-        let plan = Plan::make(&self.name, &raw, &*self.context.classes, &*self.context.engine).await;
+        // The versions of plugins are those of the connector.
+        let plan = match self.plan.clone().filter(|plan| plan.raw == raw) {
+            Some(plan) => plan.renewed(&*self.context.engine).await,
+            None => Plan::make(&self.name, &raw, &*self.context.classes, &*self.context.engine).await,
+        };
         match plan {
-            Ok(plan) => {
-                if let Some(mut running) = self.context.running.get_mut(&self.name) {
-                    running.add(&plan.uses);
-                }
-                self.start_task(&Arc::new(plan), number, config).await
-            }
+            Ok(plan) => self.start_task(&Arc::new(plan), number, config).await,
             Err(message) => {
-                let status = self.context.status(&self.name, State::Failed, Some(message));
+                let recovery = self.task_recoveries.entry(number).or_insert_with(|| Recovery::new(&self.news));
+                let status = self.context.status(&self.name, failure_state(recovery, &raw), Some(message));
                 self.context.statuses.put_task_safe(&self.name, number, status);
                 Err(HerderError::Internal(format!("Failed to start task: {}-{number}", self.name)))
             }
@@ -440,9 +550,11 @@ impl Runner {
         }
         self.stop_tasks(|number, _| plan.tasks.contains(number)).await;
         for number in &plan.tasks {
+            self.task_recoveries.get(number).inspect(|task| task.reset());
             self.context.statuses.put_task(&self.name, *number, self.context.status(&self.name, State::Restarting, None));
         }
         if plan.connector {
+            self.recovery.reset();
             self.restart_connector().await;
         }
         for number in plan.tasks {
@@ -452,6 +564,13 @@ impl Runner {
             }
         }
     }
+}
+
+/// How an instance that failed before it had a plan is shown.
+fn failure_state(recovery: &Recovery, config: &RawConfig) -> State {
+    let keys = config.iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+    let policy = RecoveryPolicy::parse(&keys).ok().flatten();
+    if recovery.failed(policy.as_ref()) { State::Restarting } else { State::Failed }
 }
 
 fn max_tasks(plan: &Plan) -> u32 {

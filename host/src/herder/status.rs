@@ -95,9 +95,10 @@ impl Herder {
     ///
     /// # Errors
     /// Nothing is known of such a task.
-    pub fn task_status(&self, name: &str, task: u32, details: bool) -> Result<TaskState, HerderError> {
-        match self.context.statuses.task(name, task) {
-            Some(status) => Ok(self.task_state(name, task, status, details)),
+    pub fn task_status(&self, name: &str, task: i32, details: bool) -> Result<TaskState, HerderError> {
+        let found = u32::try_from(task).ok().and_then(|task| Some((task, self.context.statuses.task(name, task)?)));
+        match found {
+            Some((task, status)) => Ok(self.task_state(name, task, status, details)),
             None => Err(HerderError::NotFound(format!("No status found for task {name}-{task}"))),
         }
     }
@@ -172,6 +173,6 @@ impl Herder {
 
 /// The version that runs, as whoever runs it has written.
 fn shown_version(status: &Status) -> Option<String> {
-    let runs = matches!(status.state, State::Running | State::Paused | State::Failed | State::Restarting);
-    status.version.clone().filter(|_| runs)
+    let is_assigned = status.state != State::Unassigned;
+    status.version.clone().filter(|_| is_assigned)
 }

@@ -25,6 +25,7 @@ use crate::store::{ConfigStore, FileStore, OffsetStore, RawConfig, StatusStore};
 pub(crate) struct Fixture {
     pub(crate) herder: Arc<Herder>,
     pub(crate) engine: Arc<FakeEngine>,
+    pub(crate) classes: Arc<FakeClasses>,
     pub(crate) dir: TempDir,
 }
 
@@ -53,7 +54,8 @@ impl Fixture {
         let sandbox = Arc::new(Sandbox::new(options).unwrap());
         let uploads = dir.path().join("plugins");
         let catalogue = Catalogue::open(sandbox, uploads, CatalogueLimits::default()).await.unwrap();
-        let classes: Arc<dyn Classes> = Arc::new(FakeClasses);
+        let fakes = Arc::new(FakeClasses::default());
+        let classes: Arc<dyn Classes> = fakes.clone();
         let engine = Arc::new(FakeEngine::default());
         let herder = Herder::start(Parts {
             configs: ConfigStore::open(store.log("configs")).await.unwrap(),
@@ -72,7 +74,7 @@ impl Fixture {
             identity: Identity { worker_id: "worker:8083".into(), url: "http://worker:8083".into(), generation: 0 },
             settings: Settings { kafka_cluster_id: "cluster".to_owned(), max_component_bytes: 1000, ..settings },
         });
-        Fixture { herder, engine, dir }
+        Fixture { herder, engine, classes: fakes, dir }
     }
 }
 
@@ -85,7 +87,16 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-struct FakeClasses;
+/// Classes of one version each.
+pub(crate) struct FakeClasses {
+    pub(crate) version: std::sync::Mutex<String>,
+}
+
+impl std::default::Default for FakeClasses {
+    fn default() -> FakeClasses {
+        FakeClasses { version: "1.0.0".to_owned().into() }
+    }
+}
 
 fn key(name: &str, kind: Type, default: Default) -> ConfigKey {
     ConfigKey::new(name, kind, default, Importance::High, "").group("Example", 1, Width::Medium, name)
@@ -123,7 +134,8 @@ impl Classes for FakeClasses {
         };
         let found = classes().into_iter().find(is_meant);
         let not_found = |message: String, available_versions| NotFound { message, available_versions };
-        let found = found.ok_or_else(|| not_found(format!("no class {name}"), Vec::new()))?;
+        let mut found = found.ok_or_else(|| not_found(format!("no class {name}"), Vec::new()))?;
+        found.version.clone_from(&self.version.lock().unwrap());
         match version {
             Some(version) if version != found.version => Err(not_found(format!("no {name} {version}"), vec![found.version])),
             _ => Ok(found),
@@ -139,16 +151,38 @@ impl Classes for FakeClasses {
 #[derive(std::default::Default)]
 pub(crate) struct FakeEngine {
     pub(crate) started: std::sync::Mutex<Vec<String>>,
+    /// The version on which each was started.
+    pub(crate) versions: std::sync::Mutex<Vec<String>>,
+    /// Tasks that fail, of those with `test.task=fail`; all if it is none.
+    pub(crate) failures: std::sync::Mutex<Option<usize>>,
     pub(crate) groups: std::sync::Mutex<Vec<GroupOffset>>,
+    /// What `${env:SECRET}` stands for, and for how long; `hunter2` for ever if it is none.
+    pub(crate) secret: std::sync::Mutex<Option<(String, Duration)>>,
+}
+
+impl FakeEngine {
+    fn fails(&self) -> bool {
+        match &mut *self.failures.lock().unwrap() {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Engine for FakeEngine {
     async fn resolve(&self, config: &RawConfig) -> Result<Resolved, String> {
-        let resolve = |value: &str| value.replace("${env:SECRET}", "hunter2");
+        let given = self.secret.lock().unwrap().clone();
+        let secret = given.as_ref().map_or("hunter2", |(secret, _)| secret);
+        let resolve = |value: &str| value.replace("${env:SECRET}", secret);
         Ok(Resolved {
             values: config.iter().map(|(key, value)| (key.to_owned(), value.map(resolve))).collect(),
-            references: vec![("${env:SECRET}".to_owned(), "hunter2".to_owned())],
+            references: vec![("${env:SECRET}".to_owned(), secret.to_owned())],
+            ttl: given.as_ref().map(|(_, ttl)| *ttl),
         })
     }
 
@@ -194,8 +228,9 @@ impl Engine for FakeEngine {
         }
         let password = get(config, "password").unwrap_or_default();
         self.started.lock().unwrap().push(format!("{}-{task} {password}", plan.name).trim_end().to_owned());
+        self.versions.lock().unwrap().push(plan.class.version.clone());
         let phase = match plan.get("test.task") {
-            Some("fail") => TaskPhase::Failed(format!("failed with {password}")),
+            Some("fail") if self.fails() => TaskPhase::Failed(format!("failed with {password}")),
             _ if paused => TaskPhase::Paused,
             _ => TaskPhase::Running,
         };

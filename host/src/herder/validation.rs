@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::classes::{ClassKind, FoundClass};
+use super::client_keys;
 use super::config_def::{
     Check, Checked, ConfigDef, ConfigKey, ConfigValue, Default, Importance, Type, Validator, Value, invalid_value, split_list,
 };
@@ -43,7 +44,10 @@ impl<'a> Validation<'a> {
         let mut values = def.validate(&config);
         match class.kind {
             ClassKind::Sink => check_topics(&config, &mut values),
-            _ => check_topic_creation(&config, &mut values),
+            _ => {
+                check_topic_creation(&config, &mut values);
+                check_exactly_once(&config, &mut values);
+            }
         }
         check_predicates(&config, &mut values);
         for (name, value) in config.resolved {
@@ -112,6 +116,12 @@ impl<'a> Validation<'a> {
                 def.define(own);
             }
             let mut values = def.validate(&self.config);
+            for value in &mut values {
+                // The converter knows nothing of the prefix, nor do its messages.
+                let own = value.name.trim_start_matches(key).trim_start_matches('.').to_owned();
+                let (full, own) = (format!("configuration {}:", value.name), format!("configuration {own}:"));
+                value.errors.iter_mut().for_each(|message| *message = message.replace(&full, &own));
+            }
             let role = key.split('.').next().unwrap_or_default();
             if let Some(kind) = values.iter_mut().find(|value| value.name == format!("{key}.converter.type")) {
                 // Set by the worker, whatever the configuration says.
@@ -124,18 +134,21 @@ impl<'a> Validation<'a> {
 
     /// Lists the overrides under a prefix; `check` says what is wrong with a setting.
     pub fn check_overrides(&mut self, prefix: &str, check: impl Fn(&str, &str) -> Option<String>) {
-        let mut values = Vec::new();
+        let (mut def, mut values) = (ConfigDef::default(), Vec::new());
         for (name, value) in self.config.resolved {
             let (Some(setting), Some(text)) = (name.strip_prefix(prefix), value) else { continue };
+            let key = client_keys::definition(prefix, setting);
+            let is_password = key.as_ref().is_some_and(|key| key.kind == Type::Password) || is_credential(setting);
+            key.into_iter().for_each(|key| def.define(key));
             let mut shown = ConfigValue::undefined(name);
-            shown.value = Some(match is_credential(setting) || self.config.is_secret(name) {
+            shown.value = Some(match is_password || self.config.is_secret(name) {
                 true => super::config_def::HIDDEN.to_owned(),
                 false => text.clone(),
             });
             shown.errors.extend(check(setting, text).map(|message| self.secrets.hide(&message)));
             values.push(shown);
         }
-        self.appended.push(Section { def: ConfigDef::default(), values });
+        self.appended.push(Section { def, values });
     }
 
     /// The answer.
@@ -296,6 +309,24 @@ fn check_topic_creation(config: &Checked<'_>, values: &mut Vec<ConfigValue>) {
             let key = format!("{PREFIX}{group}.{setting}");
             let defined = ConfigKey::new(&key, Type::List, Default::Value(None), Importance::Low, "");
             add_errors(config, values, defined.validator(Validator::Check(rule)));
+        }
+    }
+}
+
+/// What Kafka Connect finds out before it deploys a source that asks for exactly-once delivery; here the answer is always no.
+fn check_exactly_once(config: &Checked<'_>, values: &mut Vec<ConfigValue>) {
+    let refusals = [
+        ("exactly.once.support", "required", "This worker does not have exactly-once source support enabled."),
+        (
+            "transaction.boundary",
+            "connector",
+            "The connector does not support connector-defined transaction boundaries with the given configuration. Please \
+             reconfigure it to use a different transaction boundary definition.",
+        ),
+    ];
+    for (key, asked, message) in refusals {
+        if config.text(key).is_some_and(|text| text.trim().eq_ignore_ascii_case(asked)) {
+            value_of(values, key).errors.push(message.to_owned());
         }
     }
 }

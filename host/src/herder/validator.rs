@@ -1,10 +1,13 @@
 //! Validates configurations: the pure rules of [`validation`](super::validation), with the calls into plugins in between.
 
+use std::sync::Arc;
+
 use super::Herder;
 use super::classes::{ClassKind, FoundClass};
 use super::config_def::{Checked, ConfigDef, ConfigValue};
 use super::engine::Config;
 use super::error::HerderError;
+use super::framework::Framework;
 use super::model::{ConfigInfos, ConfigKeyInfo, PluginInfo};
 use super::validation::{Validation, invalid_version, no_class};
 use crate::store::RawConfig;
@@ -174,10 +177,13 @@ impl Herder {
             true => HerderError::NotFound(format!("Unknown plugin {name}.")),
             false => HerderError::BadRequest(error.message),
         })?;
-        let nothing = Checked { raw: &[], resolved: &[] };
+        let config = [("connector.class".to_owned(), Some(class.name.clone()))];
+        let config = Checked { raw: &config, resolved: &config };
+        // Without the worker's defaults, as Kafka Connect has it.
+        let framework = Framework::bare(Arc::clone(&self.context.classes));
         let framework = match class.kind {
-            ClassKind::Source => self.context.framework.source(&nothing),
-            ClassKind::Sink => self.context.framework.sink(&nothing),
+            ClassKind::Source => framework.source(&config),
+            ClassKind::Sink => framework.sink(&config),
             _ => ConfigDef::default(),
         };
         let own = ConfigDef { keys: class.keys };

@@ -12,6 +12,9 @@ use super::{ClientError, ClientSettings, Subscription, TopicOffset, TopicPartiti
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Further tries to give a group back its offsets, and the pause between them.
+const RESTORE_TRIES: u32 = 10;
+const RESTORE_PAUSE: Duration = Duration::from_secs(1);
 /// The broker's default for a new topic's partitions and replication.
 const BROKER_DEFAULT: i32 = -1;
 
@@ -162,7 +165,8 @@ impl Admin {
     /// Sets offsets of a group that has no members.
     ///
     /// librdkafka's safe interface cannot take away a single offset. Where that is asked for, the group is deleted and what it
-    /// had besides is committed again; a failure between the two leaves the group without offsets, and says so.
+    /// had besides is committed again. That is tried for a while; if it fails for good, the error names every offset that the
+    /// group has lost, so that it can be set by hand.
     ///
     /// # Errors
     /// [`ClientError`] when the group has members, a topic does not exist, or no broker answers.
@@ -174,8 +178,20 @@ impl Admin {
         if changes.iter().any(|change| change.offset.is_none()) {
             let kept = self.group_offsets(group, None).await?;
             wanted.extend(kept.into_iter().filter(|kept| changes.iter().all(|change| change.partition != kept.partition)));
-            self.delete_group(group).await?;
+            // Once begun it is brought to its end, even if whoever asked for it goes.
+            let (admin, group) = (self.clone(), group.to_owned());
+            let replaced = tokio::spawn(async move {
+                admin.delete_group(&group).await?;
+                admin.restore_group_offsets(&group, wanted).await
+            });
+            return replaced.await.unwrap_or_else(|error| {
+                Err(ClientError::Kafka { doing: "set offsets of a group".to_owned(), reason: error.to_string(), code: None })
+            });
         }
+        self.set_group_offsets(group, wanted).await
+    }
+
+    async fn set_group_offsets(&self, group: &str, wanted: Vec<TopicOffset>) -> Result<(), ClientError> {
         if wanted.is_empty() {
             return Ok(());
         }
@@ -184,6 +200,24 @@ impl Admin {
             consumer.commit(&list, CommitMode::Sync)
         })
         .await
+    }
+
+    /// Sets the offsets of a group that has been deleted for it.
+    async fn restore_group_offsets(&self, group: &str, wanted: Vec<TopicOffset>) -> Result<(), ClientError> {
+        let mut tries = 1..=RESTORE_TRIES;
+        loop {
+            let error = match self.set_group_offsets(group, wanted.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if tries.next().is_none() {
+                let lost: Vec<String> = wanted.iter().map(|place| format!("{} at {}", place.partition, place.offset)).collect();
+                let doing = format!("set the offsets of group {group} again, which now has none of: {}", lost.join(", "));
+                return Err(ClientError::Kafka { doing, reason: error.to_string(), code: None });
+            }
+            tracing::warn!(group, "{error}; the offsets are set again");
+            tokio::time::sleep(RESTORE_PAUSE).await;
+        }
     }
 
     /// Deletes a group with all its offsets; a group that does not exist is deleted already.

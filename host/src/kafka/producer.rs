@@ -18,6 +18,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// How often a producer with nothing in flight serves librdkafka's logs and errors.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
+/// How long a client with nothing to do is kept: a source without records costs no threads, no connections and no buffers.
+const KEEP_IDLE: Duration = Duration::from_secs(60);
 /// Delivery events served in one go before other tasks get their turn.
 const MAX_EVENTS: u32 = 256;
 
@@ -110,44 +112,66 @@ struct InFlight {
     bytes: usize,
 }
 
+/// A client of librdkafka, and what sees to its end.
+struct Open {
+    producer: Arc<Native>,
+    last_out: LastOut,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.last_out.release(self.producer.clone());
+    }
+}
+
 /// The producer of one source task: writes whole batches and says when each is durable, in order.
 ///
-/// There is no thread behind it but librdkafka's own: acknowledgements are collected by whoever awaits
-/// [`send`](Self::send), [`acked`](Self::acked) or [`serve`](Self::serve), so one of them should be awaited at all times.
+/// There is no thread behind it but librdkafka's own: acknowledgements are collected by whoever awaits [`send`](Self::send) or
+/// [`acked`](Self::acked), so one of them should be awaited at all times. The client is created with the first batch, closed when a minute
+/// has passed without one, and created again with the next: nothing is in flight then, so neither order nor a promise is at stake.
 pub struct SourceProducer {
-    producer: Arc<Native>,
+    settings: ClientSettings,
     limits: ProducerLimits,
+    open: Option<Open>,
+    /// When the last batch was handed over.
+    last_sent: Instant,
     in_flight: VecDeque<InFlight>,
     acked: VecDeque<AckedBatch>,
     records: usize,
     bytes: usize,
     next: u64,
-    last_out: LastOut,
 }
 
 impl SourceProducer {
-    /// Creates the producer. No broker needs to be reachable yet.
-    ///
-    /// # Errors
-    /// [`ClientError`] when librdkafka does not take the settings.
-    pub async fn connect(settings: &ClientSettings, limits: ProducerLimits) -> Result<Self, ClientError> {
-        let slots = (0..limits.batches.max(1)).map(|_| Slot::default()).collect();
-        let context = DeliveryContext { shared: Shared::new(settings), events: AtomicU64::new(0), slots };
-        let config = settings.to_config();
-        let created = tokio::task::spawn_blocking(move || config.create_with_context::<_, Native>(context)).await;
-        let failed = |reason| ClientError::Kafka { doing: "create the producer".to_owned(), reason, code: None };
-        let producer = created.map_err(|error| failed(error.to_string()))?;
-        let producer = Arc::new(producer.map_err(|error| ClientError::new("create the producer", error))?);
-        Ok(SourceProducer {
-            producer,
+    /// A producer whose client is created when there is something to write.
+    pub fn new(settings: ClientSettings, limits: ProducerLimits) -> Self {
+        SourceProducer {
+            settings,
             limits,
+            open: None,
+            last_sent: Instant::now(),
             in_flight: VecDeque::new(),
             acked: VecDeque::new(),
             records: 0,
             bytes: 0,
             next: 0,
-            last_out: LastOut::new(),
-        })
+        }
+    }
+
+    /// The client, which is created if there is none. No broker needs to be reachable.
+    async fn client(&mut self) -> Result<Arc<Native>, ClientError> {
+        if let Some(open) = &self.open {
+            return Ok(open.producer.clone());
+        }
+        let slots = (0..self.limits.batches.max(1)).map(|_| Slot::default()).collect();
+        let context = DeliveryContext { shared: Shared::new(&self.settings), events: AtomicU64::new(0), slots };
+        let config = self.settings.to_config();
+        let created = tokio::task::spawn_blocking(move || config.create_with_context::<_, Native>(context)).await;
+        let failed = |reason| ClientError::Kafka { doing: "create the producer".to_owned(), reason, code: None };
+        let created = created.map_err(|error| failed(error.to_string()))?;
+        let producer = Arc::new(created.map_err(|error| ClientError::new("create the producer", error))?);
+        self.open = Some(Open { producer: producer.clone(), last_out: LastOut::new() });
+        Ok(producer)
     }
 
     /// Hands a batch to librdkafka and returns its sequence number; waits while too much is in flight. The batch may be
@@ -163,12 +187,13 @@ impl SourceProducer {
         while !self.has_room(batch.len(), bytes) {
             wait = self.wait(wait).await;
         }
+        let producer = self.client().await?;
+        self.last_sent = Instant::now();
         let sequence = self.next;
         self.next += 1;
         self.in_flight.push_back(InFlight { sequence, records: batch.count, bytes });
         self.records += batch.len();
         self.bytes += bytes;
-        let producer = self.producer.clone();
         let slot = self.slot_index(sequence);
         let mut unsent = Unsent::new(&producer, slot, batch.count);
         for record in batch.records() {
@@ -187,13 +212,19 @@ impl SourceProducer {
         self.acked.pop_front()
     }
 
-    /// Waits until the oldest batch has its answers. Pends, serving librdkafka, while nothing is in flight. May be dropped
-    /// at any time.
+    /// Waits until the oldest batch has its answers. Pends while nothing is in flight, serving librdkafka until the client is not worth
+    /// keeping. May be dropped at any time.
     pub async fn acked(&mut self) -> AckedBatch {
         let mut wait = SHORTEST_WAIT;
         loop {
             if let Some(acked) = self.next_acked() {
                 return acked;
+            }
+            if self.in_flight.is_empty() && self.last_sent.elapsed() >= KEEP_IDLE {
+                self.open = None;
+            }
+            if self.open.is_none() {
+                return std::future::pending().await;
             }
             wait = self.wait(if self.in_flight.is_empty() { IDLE_WAIT } else { wait }).await;
         }
@@ -207,7 +238,7 @@ impl SourceProducer {
     /// Has everything sent that is still in librdkafka's queues, and waits for the answers until `deadline`. What has one is
     /// then told by [`next_acked`](Self::next_acked).
     pub async fn flush(&mut self, deadline: Instant) {
-        let producer = self.producer.clone();
+        let Some(producer) = self.open.as_ref().map(|open| open.producer.clone()) else { return };
         let left = deadline.saturating_duration_since(Instant::now());
         // Takes the records out of their linger; delivery reports are served there too, in the same context.
         let flushed = tokio::task::spawn_blocking(move || producer.flush(left)).await;
@@ -218,8 +249,9 @@ impl SourceProducer {
 
     /// Drops what is unsent and closes, at most for `limit`; what takes longer goes on by itself.
     pub async fn close(mut self, limit: Duration) {
-        let closed = self.last_out.release(self.producer.clone());
-        drop(self);
+        let Some(mut open) = self.open.take() else { return };
+        let closed = open.last_out.release(open.producer.clone());
+        drop(open);
         if let Some(closed) = closed
             && tokio::time::timeout(limit, closed).await.is_err()
         {
@@ -239,10 +271,11 @@ impl SourceProducer {
 
     /// Serves what librdkafka has to say without waiting, and collects the batches that are done.
     fn serve_now(&mut self) {
-        let context = self.producer.context();
+        let Some(open) = &self.open else { return };
+        let context = open.producer.context();
         for _ in 0..MAX_EVENTS {
             let events = context.events.load(Ordering::Relaxed);
-            self.producer.poll(Duration::ZERO);
+            open.producer.poll(Duration::ZERO);
             if context.events.load(Ordering::Relaxed) == events {
                 break;
             }
@@ -262,17 +295,15 @@ impl SourceProducer {
 
     /// Sleeps, then serves; returns how long to sleep next time, which is longer if nothing was served.
     async fn wait(&mut self, wait: Duration) -> Duration {
-        let events = self.producer.context().events.load(Ordering::Relaxed);
+        let events = self.events();
         tokio::time::sleep(wait).await;
         self.serve_now();
-        let progress = self.producer.context().events.load(Ordering::Relaxed) != events;
-        if progress { SHORTEST_WAIT } else { (wait * 2).min(LONGEST_WAIT) }
+        if self.events() == events { (wait * 2).min(LONGEST_WAIT) } else { SHORTEST_WAIT }
     }
-}
 
-impl Drop for SourceProducer {
-    fn drop(&mut self) {
-        self.last_out.release(self.producer.clone());
+    /// Events that librdkafka has told of so far.
+    fn events(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.producer.context().events.load(Ordering::Relaxed))
     }
 }
 

@@ -79,13 +79,13 @@ impl TestBroker {
         SinkConsumer::connect(&self.consumer_settings(group, more), topics).await.expect("a consumer")
     }
 
-    pub(crate) async fn producer(&self) -> SourceProducer {
-        SourceProducer::connect(&self.producer_settings(), ProducerLimits::default()).await.expect("a producer")
+    pub(crate) fn producer(&self) -> SourceProducer {
+        SourceProducer::new(self.producer_settings(), ProducerLimits::default())
     }
 
     /// Writes values, each to a partition in turn, and waits until they are durable.
     pub(crate) async fn write(&self, topic: &str, partitions: i32, values: impl IntoIterator<Item = String>) {
-        let mut producer = self.producer().await;
+        let mut producer = self.producer();
         let mut builder = BatchBuilder::default();
         for (at, value) in values.into_iter().enumerate() {
             let partition = at as i32 % partitions;

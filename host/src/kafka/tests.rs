@@ -19,7 +19,7 @@ async fn what_is_written_is_read_column_by_column() {
     builder.push(Record { key: None, value: None, ..record }, []);
     builder.push(Record { key: Some(b""), value: Some(b""), ..record }, [header("\u{fc}", Some(&b""[..]))]);
     let sent = builder.finish();
-    let mut producer = broker.producer().await;
+    let mut producer = broker.producer();
     assert_eq!(producer.send(&sent).await, Ok(0));
     let acked = tokio::time::timeout(PATIENCE, producer.acked()).await.expect("acknowledged");
     assert_eq!(acked, AckedBatch { sequence: 0, records: 3, failures: vec![] });
@@ -42,7 +42,7 @@ async fn what_is_written_is_read_column_by_column() {
 async fn batches_are_acknowledged_in_order_and_name_what_failed() {
     let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
-    let mut producer = broker.producer().await;
+    let mut producer = broker.producer();
     let mut mixed = BatchBuilder::default();
     for partition in [0, 7, 0] {
         mixed.push(Record { topic: &topic, partition, value: Some(b"v"), ..Record::default() }, []);
@@ -73,7 +73,7 @@ async fn a_full_producer_waits_and_a_cancelled_batch_counts_as_failed() {
     let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
     let limits = ProducerLimits { batches: 2, records: 100, bytes: 1 << 20 };
-    let mut producer = SourceProducer::connect(&broker.producer_settings(), limits).await.expect("a producer");
+    let mut producer = SourceProducer::new(broker.producer_settings(), limits);
     let values = vec!["v"; 60];
     // Each batch fits alone only: every send has to wait for the one before.
     for sequence in 0..5 {
@@ -92,8 +92,7 @@ async fn a_full_producer_waits_and_a_cancelled_batch_counts_as_failed() {
 async fn an_unreachable_broker_blocks_neither_send_nor_close() {
     let worker = [("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())];
     let settings = ClientSettings::source_producer(&worker, "c", 0, &[]).expect("settings");
-    let mut producer =
-        SourceProducer::connect(&settings, ProducerLimits { batches: 1, ..ProducerLimits::default() }).await.expect("a producer");
+    let mut producer = SourceProducer::new(settings, ProducerLimits { batches: 1, ..ProducerLimits::default() });
     producer.send(&batch("t", -1, &["a"])).await.expect("queued");
     let second = batch("t", -1, &["b"]);
     assert!(tokio::time::timeout(Duration::from_millis(50), producer.send(&second)).await.is_err(), "no room for a second batch");

@@ -1,6 +1,9 @@
 use super::batch::byte_length;
 use super::{Batch, NO_TIMESTAMP, NULL_LENGTH, UNASSIGNED_PARTITION};
 
+/// Records in one batch at most: columns may all be empty, so that the size of an answer does not bound them.
+const MAX_RECORDS: u32 = 1 << 20;
+
 /// What is wrong with a batch that came from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBatch {
@@ -32,6 +35,12 @@ pub enum InvalidBatch {
         /// Bytes in `data`.
         data: usize,
     },
+    /// More records than any batch has, with or without columns.
+    #[error("the batch claims {count} records; no batch holds more than {MAX_RECORDS}")]
+    TooMany {
+        /// Records it claims.
+        count: u32,
+    },
     /// The batch has records and names no topic.
     #[error("the batch holds records but `topics` is empty")]
     NoTopic,
@@ -44,6 +53,9 @@ impl Batch {
     /// # Errors
     /// [`InvalidBatch`] names the first column that lies.
     pub fn validate(&self) -> Result<(), InvalidBatch> {
+        if self.count > MAX_RECORDS {
+            return Err(InvalidBatch::TooMany { count: self.count });
+        }
         let count = self.count as usize;
         for (column, found) in [
             ("key-lengths", self.key_lengths.len()),
@@ -146,7 +158,7 @@ mod tests {
             assert!(message.contains(column), "{message}");
         }
         check(|b| b.count = 2, "key-lengths");
-        check(|b| b.count = u32::MAX, "key-lengths");
+        check(|b| *b = Batch { count: u32::MAX, topics: vec!["t".to_owned()], ..Batch::default() }, "1048576");
         check(|b| b.value_lengths[0] = -2, "value-lengths");
         check(|b| b.value_lengths[0] = i32::MAX, "add up");
         check(|b| b.value_lengths[0] = i32::MIN, "value-lengths");

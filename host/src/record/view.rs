@@ -51,6 +51,11 @@ impl<'a> RecordRef<'a> {
         self.batch.offsets.get(self.index).copied()
     }
 
+    /// The bytes of all its header values.
+    pub fn header_bytes(&self) -> &'a [u8] {
+        self.header_bytes
+    }
+
     /// Its headers in order.
     pub fn headers(&self) -> Headers<'a> {
         let count = self.batch.header_counts.get(self.index).map_or(0, |count| *count as usize);

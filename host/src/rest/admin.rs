@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{JsonBody, Name, Query};
+use super::extract::{JsonBody, Name, Query, Text};
 use crate::herder::Herder;
 use crate::herder::loggers::LoggerLevel;
 use crate::herder::model::ServerInfo;
@@ -52,7 +52,7 @@ pub(super) async fn logger(State(herder): State<Arc<Herder>>, Name(name): Name) 
 #[derive(Deserialize)]
 pub(super) struct SetLevel {
     #[serde(default)]
-    level: Option<String>,
+    level: Option<Text>,
 }
 
 pub(super) async fn set_logger(
@@ -61,7 +61,7 @@ pub(super) async fn set_logger(
     query: Query,
     JsonBody(request): JsonBody<SetLevel>,
 ) -> ApiResult<Response> {
-    let Some(level) = request.level else {
+    let Some(Text(level)) = request.level else {
         return Err(ApiError::bad_request("Desired 'level' parameter was not specified in request."));
     };
     if query.first("scope").is_some_and(|scope| scope.eq_ignore_ascii_case("cluster")) {

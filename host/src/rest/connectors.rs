@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{ConfigBody, JsonBody, Name, NameAndTask, Query};
+use super::extract::{BaseUrl, ConfigBody, JsonBody, Name, NameAndTask, Query, Text};
 use crate::herder::Herder;
 use crate::herder::model::{ConnectorInfo, ConnectorStateInfo, TaskInfo, TaskState};
 use crate::store::{RawConfig, TargetState};
@@ -26,7 +26,7 @@ type Herding = State<Arc<Herder>>;
 #[serde(deny_unknown_fields)]
 pub struct CreateConnector {
     #[serde(default)]
-    name: Option<String>,
+    name: Option<Text>,
     #[serde(default)]
     config: Option<ConfigBody>,
     #[serde(default)]
@@ -36,7 +36,7 @@ pub struct CreateConnector {
 impl CreateConnector {
     /// The parts of the request, checked as far as they go alone.
     pub fn parts(self) -> ApiResult<(String, RawConfig, TargetState)> {
-        let name = self.name.unwrap_or_default().trim().to_owned();
+        let name = self.name.map(|Text(name)| name).unwrap_or_default().trim().to_owned();
         let Some(ConfigBody(config)) = self.config else {
             return Err(ApiError::bad_request("The request needs a 'config': an object of configuration values"));
         };
@@ -72,21 +72,17 @@ pub(super) async fn list(State(herder): Herding, query: Query) -> Response {
 
 pub(super) async fn create(
     State(herder): Herding,
-    headers: HeaderMap,
+    base: BaseUrl,
     JsonBody(request): JsonBody<CreateConnector>,
 ) -> ApiResult<Response> {
     let (name, config, initial) = request.parts()?;
     let info = herder.create_connector(&name, config, initial).await?;
-    Ok(created(&headers, info))
+    Ok(created(&base, info))
 }
 
 /// 201 with the place of the new connector.
-fn created(headers: &HeaderMap, info: ConnectorInfo) -> Response {
-    let path = format!("/connectors/{}", utf8_percent_encode(&info.name, PATH_SEGMENT));
-    let location = match headers.get(header::HOST).and_then(|host| host.to_str().ok()) {
-        Some(host) => format!("http://{host}{path}"),
-        None => path,
-    };
+fn created(base: &BaseUrl, info: ConnectorInfo) -> Response {
+    let location = format!("{}/connectors/{}", base.0, utf8_percent_encode(&info.name, PATH_SEGMENT));
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(info)).into_response()
 }
 
@@ -106,12 +102,12 @@ pub(super) async fn config(State(herder): Herding, Name(name): Name) -> ApiResul
 pub(super) async fn put_config(
     State(herder): Herding,
     Name(name): Name,
-    headers: HeaderMap,
+    base: BaseUrl,
     JsonBody(ConfigBody(config)): JsonBody<ConfigBody>,
 ) -> ApiResult<Response> {
     let (is_new, info) = herder.put_connector_config(&name, config).await?;
     Ok(match is_new {
-        true => created(&headers, info),
+        true => created(&base, info),
         false => Json(info).into_response(),
     })
 }

@@ -1,11 +1,12 @@
 //! What handlers take out of a request.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, TryStreamExt};
 use serde::Deserialize;
@@ -99,6 +100,19 @@ impl<'de> Deserialize<'de> for ConfigBody {
     }
 }
 
+/// A string; numbers and booleans become one as they were written.
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        let value = Box::<RawValue>::deserialize(deserializer)?;
+        match scalar(value.get()) {
+            Some(Some(text)) => Ok(Text(text)),
+            _ => Err(D::Error::custom("a string, a number or a boolean is expected here")),
+        }
+    }
+}
+
 /// The text of a JSON value that is no object and no array.
 fn scalar(json: &str) -> Option<Option<String>> {
     match json.bytes().next()? {
@@ -124,7 +138,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 }
 
 /// A connector and the number of one of its tasks. Another text than a number is no path that exists.
-pub struct NameAndTask(pub String, pub u32);
+pub struct NameAndTask(pub String, pub i32);
 
 impl<S: Send + Sync> FromRequestParts<S> for NameAndTask {
     type Rejection = ApiError;
@@ -135,6 +149,23 @@ impl<S: Send + Sync> FromRequestParts<S> for NameAndTask {
             .map_err(|error| ApiError::bad_request(error.body_text()))?;
         let task = task.parse().map_err(|_| ApiError::bare(StatusCode::NOT_FOUND))?;
         Ok(NameAndTask(name, task))
+    }
+}
+
+/// How a request came: `http` or `https`.
+#[derive(Clone, Copy)]
+pub struct Scheme(pub &'static str);
+
+/// Where the client reaches this worker, as far as the request tells: `http://HOST:PORT`, or nothing.
+pub struct BaseUrl(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for BaseUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<BaseUrl, Infallible> {
+        let Scheme(scheme) = parts.extensions.get().copied().unwrap_or(Scheme("http"));
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        Ok(BaseUrl(host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()))
     }
 }
 

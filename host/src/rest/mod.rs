@@ -10,19 +10,24 @@
 //! | an `Accept` without JSON | 406 ([`media`]) |
 //! | time | a request is answered within [`REQUEST_TIMEOUT`], an upload within [`UPLOAD_TIMEOUT`] |
 //! | each request | counted for `/metrics` and logged, without its query ([`access`]) |
-//! | connections, headers | bounded ([`server`]) |
+//! | connections, headers, slow clients | bounded ([`server`]) |
+//! | before the worker has started | 503 ([`startup`]) |
 
 pub mod error;
 pub mod extract;
+pub mod headers;
 pub mod media;
 pub mod routes;
 pub mod server;
+pub mod startup;
+pub mod tls;
 
 mod access;
 mod admin;
 mod connector_plugins;
 mod connectors;
 mod offsets;
+mod patience;
 mod plugins;
 #[cfg(test)]
 mod tests;
@@ -30,8 +35,11 @@ mod tests;
 use std::time::Duration;
 
 pub use error::ApiError;
+pub use headers::with_headers;
 pub use routes::{admin_router, router, with_cors};
 pub use server::serve;
+pub use startup::Startup;
+pub use tls::server_config;
 
 /// Most bytes of a JSON body. A record of Kafka's config topic holds 1 MB.
 pub const MAX_JSON_BODY_BYTES: usize = 2 * 1024 * 1024;

@@ -32,8 +32,13 @@ pub fn admin_router(herder: Arc<Herder>) -> Router {
 }
 
 fn finish(routes: Routes, herder: Arc<Herder>) -> Router {
-    let routes = routes.fallback(media::not_found).method_not_allowed_fallback(media::method_not_allowed);
-    routes.layer(from_fn_with_state(Arc::clone(&herder), access::note)).with_state(herder)
+    routes
+        .fallback(media::not_found)
+        .method_not_allowed_fallback(media::method_not_allowed)
+        .layer(from_fn(media::well_formed_path))
+        .layer(from_fn(media::tell_options))
+        .layer(from_fn_with_state(Arc::clone(&herder), access::note))
+        .with_state(herder)
 }
 
 /// Lets pages of these origins use the API, if any are named (`access.control.allow.origin` and `.methods`).

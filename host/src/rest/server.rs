@@ -1,20 +1,25 @@
-//! Serves the API over HTTP/1.1 with bounds on connections and headers.
+//! Serves the API over HTTP/1.1, with TLS or without, with bounds on connections, headers and slow clients.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Peer;
+use super::extract::Scheme;
+use super::patience::Patience;
 
 /// Most connections at a time; further ones wait in the backlog of the listener.
 pub const MAX_CONNECTIONS: usize = 1024;
@@ -28,6 +33,12 @@ pub const MAX_HEADERS: usize = 100;
 /// Longest time that a client may take to send its headers, or to stay connected without a request.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Longest time that a TLS handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time for which a client may take nothing of an answer that is being sent.
+pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Longest time that requests under way may take when the worker stops: Kafka Connect's.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -35,7 +46,10 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is cancelled, then lets requests under way end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, stop: CancellationToken) {
+    let scheme = if tls.is_some() { Scheme("https") } else { Scheme("http") };
+    let router = router.layer(Extension(scheme));
+    let tls = tls.map(TlsAcceptor::from);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -45,9 +59,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             Some(_) = connections.join_next() => continue,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let (router, stop) = (router.clone(), stop.clone());
+        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
         connections.spawn(async move {
-            serve_connection(stream, peer, router, stop).await;
+            serve_connection(stream, peer, tls, router, stop).await;
             drop(place);
         });
     }
@@ -70,10 +84,36 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stop: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set.");
     }
+    let stream = Patience::new(stream, WRITE_STALL_TIMEOUT);
+    let Some(tls) = tls else { return serve_http(stream, peer, router, stop).await };
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve_http(stream, peer, router, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "A TLS handshake failed."),
+        Err(_) => tracing::debug!("A TLS handshake took longer than {HANDSHAKE_TIMEOUT:?}."),
+    }
+}
+
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    peer: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<_>| {
         request.extensions_mut().insert(Peer(peer));

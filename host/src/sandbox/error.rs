@@ -128,6 +128,25 @@ impl CallError {
         !matches!(self, CallError::Retriable(_) | CallError::InvalidConfig(_) | CallError::Fatal(_))
     }
 
+    /// Whether the plugin broke down over what it was given, so that a single record may be at fault.
+    pub fn is_crash(&self) -> bool {
+        match self {
+            CallError::Limit { exceeded: Exceeded::Instances, .. } | CallError::Host { .. } | CallError::Ended { .. } => false,
+            _ => self.is_instance_dead(),
+        }
+    }
+
+    /// What the dead letter queue calls it, where Kafka Connect has the class of an exception.
+    pub fn exception(&self) -> &'static str {
+        match self {
+            CallError::Trap { .. } => "hawser.errors.PluginCrashed",
+            CallError::Deadline { .. } | CallError::CpuDeadline { .. } => "hawser.errors.PluginTimedOut",
+            CallError::Limit { .. } => "hawser.errors.PluginOverLimit",
+            CallError::BadAnswer { .. } => "hawser.errors.PluginBrokeInterface",
+            _ => "org.apache.kafka.connect.errors.ConnectException",
+        }
+    }
+
     /// Whether the same call may work later with the same arguments.
     pub fn is_retriable(&self) -> bool {
         matches!(self, CallError::Retriable(_))

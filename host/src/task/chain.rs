@@ -148,3 +148,54 @@ fn place_of(guards: &mut Vec<Guard>, guard: Guard) -> u32 {
     }
     place as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::InstanceLimits;
+    use crate::sandbox::tests::fixture::{batch, component, env, patched, sandbox};
+
+    fn step(component: &Arc<Component>, guard: Option<&Arc<Component>>) -> TransformStep {
+        let class = || "HostileTransform".to_owned();
+        let predicate = |component: &Arc<Component>| PredicateStep {
+            alias: "p".to_owned(),
+            class: class(),
+            component: component.clone(),
+            config: Vec::new(),
+        };
+        TransformStep {
+            alias: "t".to_owned(),
+            class: class(),
+            shown: class(),
+            component: component.clone(),
+            config: Vec::new(),
+            predicate: guard.map(predicate),
+            negate: false,
+        }
+    }
+
+    /// The steps of each call that one batch takes.
+    async fn calls(steps: Vec<TransformStep>) -> Vec<usize> {
+        let mut calls = Vec::new();
+        for group in group_steps(steps, &env(InstanceLimits::default())) {
+            let mut link = group.start().await.expect("start");
+            let before = link.chain.usage().calls;
+            link.chain.apply(&batch(10, 100)).await.expect("apply");
+            assert_eq!(link.chain.usage().calls - before, 1, "one call for all steps of a group");
+            calls.push(link.classes.len());
+        }
+        calls
+    }
+
+    #[tokio::test]
+    async fn neighbouring_steps_of_one_component_run_in_one_call() {
+        let ours = component().await;
+        let other = sandbox().load(patched("", "9.9.9")).await.expect("load");
+        let check = async |steps: Vec<TransformStep>, expect: &[usize]| assert_eq!(calls(steps).await, expect);
+        check((0..5).map(|_| step(&ours, None)).collect(), &[5]).await;
+        check(vec![step(&ours, Some(&ours)), step(&ours, None), step(&ours, Some(&ours))], &[3]).await;
+        check(vec![step(&ours, None), step(&other, None), step(&other, None), step(&ours, None)], &[1, 2, 1]).await;
+        // A predicate of another component decides before the call: its step has a call of its own.
+        check(vec![step(&ours, None), step(&ours, Some(&other)), step(&ours, None)], &[1, 1, 1]).await;
+    }
+}

@@ -36,7 +36,7 @@ impl DeadLetters {
             admin.create_topic(&topic).await.map_err(|error| failed(error.to_string()))?;
             tracing::info!(topic = spec.topic, "created the dead letter queue");
         }
-        let producer = SourceProducer::connect(&spec.producer, ProducerLimits::default()).await?;
+        let producer = SourceProducer::new(spec.producer.clone(), ProducerLimits::default());
         Ok(DeadLetters { topic: spec.topic.clone(), headers: spec.headers, producer, builder: BatchBuilder::default(), counters })
     }
 

@@ -16,6 +16,12 @@ pub(super) enum TaskError {
     /// A record that could not be handled, and `errors.tolerance` is none.
     #[error("Tolerance exceeded in error handler: stage {stage} with class {class}, {place}: {message}")]
     Tolerance { stage: &'static str, class: String, place: String, message: String },
+    /// The plugin crashed, and no record could be found that is at fault.
+    #[error("{error}; the search for a record that is at fault ended: {why}")]
+    NotTheRecord { error: Box<TaskError>, why: String },
+    /// Crash after crash, and the plugin lets nothing be committed.
+    #[error("too many records were left out over which the plugin crashed, while it lets no offset behind them be committed; mend the plugin")]
+    TooManyFound,
     /// The dead letter queue does not take records.
     #[error("Could not write to the dead letter queue {topic}: {reason}; the records' offsets are not committed")]
     DeadLetters { topic: String, reason: String },
@@ -33,6 +39,28 @@ impl TaskError {
 
     /// Whether the connector's plugin can still be called.
     pub(super) fn spares_plugin(&self) -> bool {
-        !matches!(self, TaskError::Plugin { error, .. } if error.is_instance_dead())
+        match self {
+            TaskError::Plugin { error, .. } => !error.is_instance_dead(),
+            TaskError::NotTheRecord { error, .. } => error.spares_plugin(),
+            _ => true,
+        }
+    }
+
+    /// Why a call failed, if one into a plugin did.
+    fn call_error(&self) -> Option<&CallError> {
+        match self {
+            TaskError::Plugin { error, .. } | TaskError::Transform { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether a plugin crashed over what may be a record's fault.
+    pub(super) fn is_crash(&self) -> bool {
+        self.call_error().is_some_and(CallError::is_crash)
+    }
+
+    /// What the dead letter queue calls it.
+    pub(super) fn exception(&self) -> &'static str {
+        self.call_error().map_or("org.apache.kafka.connect.errors.ConnectException", CallError::exception)
     }
 }

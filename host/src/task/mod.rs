@@ -6,11 +6,13 @@
 
 mod backoff;
 mod chain;
+mod creation;
 mod dead_letter;
 mod error;
 mod handle;
 mod pipeline;
 mod plugin;
+mod poison;
 mod policy;
 mod report;
 mod run;
@@ -21,6 +23,7 @@ mod spec;
 #[cfg(test)]
 mod testing;
 
+pub use creation::{CreationError, TopicCreation};
 pub use chain::{ChainSpec, Link, PredicateStep, StartChain, TransformStep, group_steps};
 pub use handle::{Target, TaskHandle, TaskId, TaskState};
 pub use plugin::{Chain, PluginSpec, SinkPlugin, SourcePlugin, StartSink, StartSource};

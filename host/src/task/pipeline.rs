@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 
 use crate::convert::{Converted, Converters};
-use crate::record::Batch;
+use crate::record::{Batch, BatchBuilder};
 use crate::sandbox::{CallError, Failure, Usage};
+use tokio::time::Instant;
 
+use super::StartChain;
 use super::chain::Link;
 use super::error::TaskError;
+use super::poison::{Search, Verdict};
+use super::run::Run;
 use super::select::{compose, merge, place, select};
 
 /// Which way records go.
@@ -58,37 +62,93 @@ pub(super) struct Processed {
     pub(super) rejected: Vec<Rejected>,
 }
 
+/// Records on their way through the stages. When a transform crashes, they are still here.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// What is not through: links passed, and records. The first records stand last.
+    todo: Vec<(usize, Processed)>,
+    /// What is through, in order.
+    done: Vec<Processed>,
+}
+
 /// Converters and transforms of one task.
 pub(super) struct Pipeline {
     direction: Direction,
     converters: Converters,
     links: Vec<Link>,
+    /// What the links were started from.
+    specs: Vec<Box<dyn StartChain>>,
+    search: Search,
 }
 
 impl Pipeline {
-    pub(super) fn new(direction: Direction, converters: Converters, links: Vec<Link>) -> Self {
-        Pipeline { direction, converters, links }
+    /// Starts the transforms. `None`: the task is to stop.
+    pub(super) async fn start(
+        run: &mut Run,
+        direction: Direction,
+        converters: Converters,
+        specs: Vec<Box<dyn StartChain>>,
+    ) -> Result<Option<Self>, TaskError> {
+        let mut links = Vec::with_capacity(specs.len());
+        for spec in &specs {
+            match start(run, spec.as_ref()).await? {
+                Some(link) => links.push(link),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Pipeline { direction, converters, links, specs, search: Search::default() }))
     }
 
-    /// Runs a batch through all stages. A batch that no stage touches is moved.
+    /// Sends a batch on its way.
+    pub(super) fn enter(&mut self, batch: Batch) -> Flow {
+        let mut entering = Processed { batch, ..Processed::default() };
+        if self.direction == Direction::Sink {
+            entering.convert(|batch| self.converters.decode(batch));
+        }
+        Flow { todo: vec![(0, entering)], done: Vec::new() }
+    }
+
+    /// Runs a batch through the stages that are left. A batch that no stage touches is moved.
     ///
     /// # Errors
-    /// [`TaskError::Transform`] when a chain as a whole fails; no stage has kept anything then.
-    pub(super) async fn run(&mut self, batch: Batch) -> Result<Processed, TaskError> {
-        let mut flow = Processed { batch, ..Processed::default() };
-        if self.direction == Direction::Sink {
-            flow.convert(|batch| self.converters.decode(batch));
-        }
-        for link in &mut self.links {
-            if flow.batch.is_empty() {
-                break;
+    /// [`TaskError::Transform`] when a chain as a whole fails; the records are where they were before it. After a crash it
+    /// takes [`recover`](Self::recover) to go on.
+    pub(super) async fn run(&mut self, flow: &mut Flow) -> Result<Processed, TaskError> {
+        while let Some((passed, part)) = flow.todo.last_mut() {
+            while let Some(link) = self.links.get_mut(*passed).filter(|_| !part.batch.is_empty()) {
+                part.transform(link).await.map_err(|error| TaskError::Transform { class: link.class(), error })?;
+                *passed += 1;
+                self.search.got_through();
             }
-            flow.transform(link).await.map_err(|error| TaskError::Transform { class: link.class(), error })?;
+            let Some((_, mut part)) = flow.todo.pop() else { break };
+            if self.direction == Direction::Source && !part.batch.is_empty() {
+                part.convert(|batch| self.converters.encode(batch));
+            }
+            flow.done.push(part);
         }
-        if self.direction == Direction::Source && !flow.batch.is_empty() {
-            flow.convert(|batch| self.converters.encode(batch));
+        self.search.ended();
+        Ok(join(std::mem::take(&mut flow.done)))
+    }
+
+    /// After a crash: starts the chain anew, and has it take half of the records that it crashed on, or leaves out the one.
+    /// `false`: the task is to stop.
+    ///
+    /// # Errors
+    /// The crash, when the search for its record does not go on; [`TaskError::Transform`] when the chain does not start.
+    pub(super) async fn recover(&mut self, flow: &mut Flow, crash: TaskError, run: &mut Run) -> Result<bool, TaskError> {
+        let Some((passed, part)) = flow.todo.pop() else { return Err(crash) };
+        let (Some(link), Some(spec)) = (self.links.get_mut(passed), self.specs.get(passed)) else { return Err(crash) };
+        let (verdict, crash) = self.search.crashed(part.batch.len(), crash, Instant::now())?;
+        tracing::warn!("of {} records one may be at fault, to be sought with a new instance: {crash}", part.batch.len());
+        match verdict {
+            Verdict::Found => flow.done.push(part.condemned(link.class(), &crash)),
+            Verdict::Split => {
+                let (front, back) = part.halves();
+                flow.todo.extend([back, front].into_iter().filter(|half| !half.batch.is_empty()).map(|half| (passed, half)));
+            }
         }
-        Ok(flow)
+        let started = start(run, spec.as_ref()).await?;
+        Ok(started.map(|started| *link = started).is_some())
     }
 
     /// The classes of each instance.
@@ -104,7 +164,67 @@ impl Pipeline {
     }
 }
 
+/// Starts transforms. `None`: the task is to stop.
+async fn start(run: &mut Run, spec: &dyn StartChain) -> Result<Option<Link>, TaskError> {
+    let started = run.start(|| spec.start()).await;
+    started.map_err(|error| TaskError::Transform { class: "start".to_owned(), error })
+}
+
+impl Flow {
+    /// Drops records by their places in the batch that came in.
+    pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        let parts = self.todo.iter_mut().map(|(_, part)| part).chain(&mut self.done);
+        for part in parts {
+            part.rejected.retain(|rejected| keep(rejected.origin));
+            let (batch, places) = select(&part.batch, |index| keep(place(&part.origins, index)));
+            part.origins = compose_or_clear(&batch, std::mem::take(&mut part.origins), places);
+            part.batch = batch;
+        }
+    }
+}
+
+/// Parts of one batch, in order.
+fn join(mut parts: Vec<Processed>) -> Processed {
+    if parts.len() <= 1 {
+        return parts.pop().unwrap_or_default();
+    }
+    let (mut builder, mut whole) = (BatchBuilder::default(), Processed::default());
+    for part in parts {
+        for record in part.batch.records() {
+            builder.push(record.into(), record.headers());
+            whole.origins.push(place(&part.origins, record.index));
+        }
+        whole.rejected.extend(part.rejected);
+    }
+    whole.batch = builder.finish();
+    whole
+}
+
 impl Processed {
+    /// Two parts of it; one that has a single record is the first.
+    fn halves(self) -> (Processed, Processed) {
+        let middle = self.batch.len().div_ceil(2);
+        let part = |back: bool| {
+            let (batch, places) = select(&self.batch, |index| (index >= middle) == back);
+            let origins = places.into_iter().map(|at| place(&self.origins, at as usize)).collect();
+            Processed { batch, origins, rejected: Vec::new() }
+        };
+        (Processed { rejected: self.rejected.clone(), ..part(false) }, part(true))
+    }
+
+    /// Without its only record, on which transforms crashed.
+    fn condemned(mut self, class: String, crash: &TaskError) -> Processed {
+        self.rejected.push(Rejected {
+            origin: place(&self.origins, 0),
+            stage: "TRANSFORMATION",
+            class,
+            exception: crash.exception().into(),
+            message: crash.to_string(),
+            retriable: false,
+        });
+        Processed { rejected: self.rejected, ..Processed::default() }
+    }
+
     fn convert(&mut self, conversion: impl FnOnce(Batch) -> Converted) {
         let converted = conversion(std::mem::take(&mut self.batch));
         for failure in converted.failures {
@@ -131,24 +251,27 @@ impl Processed {
             Some(when) => {
                 // Those that the predicate lets in go through the steps, the others by, and all come out in order.
                 let chosen = when.apply(&self.batch).await?;
-                let failed: Vec<u32> = chosen.failures.iter().map(|failure| failure.index).collect();
+                let refused = chosen.failures;
+                let failed: Vec<u32> = refused.iter().map(|failure| failure.index).collect();
                 let mut inside = vec![false; self.batch.len()];
                 for index in 0..chosen.records.len() {
                     if let Some(inside) = inside.get_mut(place(&chosen.origins, index) as usize) {
                         *inside = true;
                     }
                 }
-                self.reject(link, &[], chosen.failures);
                 let is_inside = |at: usize| inside.get(at).copied().unwrap_or_default();
                 let (entering, entered) = select(&self.batch, is_inside);
                 let (passing, passed) = select(&self.batch, |at| !is_inside(at) && !failed.contains(&(at as u32)));
-                if entering.is_empty() {
-                    (passing, passed)
-                } else {
-                    let out = link.chain.apply(&entering).await?;
-                    self.reject(link, &entered, out.failures);
-                    let origins = compose(entered, out.origins);
-                    merge((&out.records, &origins), (&passing, &passed))
+                // Nothing is noted before all calls have gone well: after a crash they are made again.
+                let out = if entering.is_empty() { None } else { Some(link.chain.apply(&entering).await?) };
+                self.reject(link, &[], refused);
+                match out {
+                    None => (passing, passed),
+                    Some(out) => {
+                        self.reject(link, &entered, out.failures);
+                        let origins = compose(entered, out.origins);
+                        merge((&out.records, &origins), (&passing, &passed))
+                    }
                 }
             }
         };
@@ -176,7 +299,7 @@ fn compose_or_clear(batch: &Batch, before: Vec<u32>, after: Vec<u32>) -> Vec<u32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{BatchBuilder, Record};
+    use crate::record::Record;
     use crate::task::testing::{BYTES, FakeChain, INTEGER, converters};
 
     fn batch(values: &[&str]) -> Batch {
@@ -195,8 +318,13 @@ mod tests {
         }
     }
 
+    fn of(direction: Direction, class: &str, links: Vec<Link>) -> Pipeline {
+        Pipeline { direction, converters: converters(class), links, specs: Vec::new(), search: Search::default() }
+    }
+
     async fn check(pipeline: &mut Pipeline, values: &[&str], expect: &[(&str, u32)], rejected: &[u32]) {
-        let out = pipeline.run(batch(values)).await.expect("run");
+        let mut flow = pipeline.enter(batch(values));
+        let out = pipeline.run(&mut flow).await.expect("run");
         let values: Vec<_> = out
             .batch
             .records()
@@ -213,10 +341,10 @@ mod tests {
     #[tokio::test]
     async fn origins_lead_back_through_all_stages() {
         let links = || vec![link(None), link(None)];
-        let mut sink = Pipeline::new(Direction::Sink, converters(INTEGER), links());
+        let mut sink = of(Direction::Sink, INTEGER, links());
         // Four bytes are a number; other lengths are refused by the converter.
         check(&mut sink, &["bad", "\0\0\0\x05", "", "\0\0\0\x07"], &[("5", 1), ("7", 3)], &[0, 2]).await;
-        let mut source = Pipeline::new(Direction::Source, converters(BYTES), links());
+        let mut source = of(Direction::Source, BYTES, links());
         check(&mut source, &["ax", "b", "c!", "d", "ex"], &[("b", 1), ("d", 3)], &[2]).await;
         check(&mut source, &["a", "b"], &[("a", 0), ("b", 1)], &[]).await;
         check(&mut source, &["ax", "bx"], &[], &[]).await;
@@ -225,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn a_foreign_predicate_lets_records_by_in_order() {
         // The predicate lets in what does not end in x; what goes by keeps its place.
-        let mut source = Pipeline::new(Direction::Source, converters(BYTES), vec![link(Some(FakeChain::default()))]);
+        let mut source = of(Direction::Source, BYTES, vec![link(Some(FakeChain::default()))]);
         check(&mut source, &["ax", "b", "c!", "d", "ex"], &[("ax", 0), ("b", 1), ("d", 3), ("ex", 4)], &[2]).await;
         check(&mut source, &["ax", "bx"], &[("ax", 0), ("bx", 1)], &[]).await;
     }

@@ -12,9 +12,8 @@ use tracing::Instrument;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::chain::Link;
 use super::error::TaskError;
-use super::{ErrorPolicy, StartChain, Target, TaskHandle, TaskId, TaskState, TopicTracker};
+use super::{ErrorPolicy, Target, TaskHandle, TaskId, TaskState, TopicTracker};
 use crate::logging;
 use crate::metrics::{Phase, Step, TaskCounters};
 use crate::sandbox::CallError;
@@ -160,19 +159,6 @@ impl Run {
                 Some(Err(error)) => return Err(error),
             }
         }
-    }
-
-    /// Starts transforms. `None`: the task is to stop.
-    pub(super) async fn start_chains(&mut self, specs: &[Box<dyn StartChain>]) -> Result<Option<Vec<Link>>, TaskError> {
-        let mut links = Vec::with_capacity(specs.len());
-        for spec in specs {
-            let started = self.start(|| spec.start()).await;
-            match started.map_err(|error| TaskError::Transform { class: "start".to_owned(), error })? {
-                Some(link) => links.push(link),
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(links))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::run::spawn;
-use super::{ErrorPolicy, StartChain, StartSink, StartSource, TaskHandle, TaskId, sink, source};
+use super::{ErrorPolicy, StartChain, StartSink, StartSource, TaskHandle, TaskId, TopicCreation, sink, source};
 use crate::convert::Converters;
 use crate::kafka::{ClientSettings, ProducerLimits, Subscription};
 use crate::record::BatchLimits;
@@ -77,8 +77,8 @@ pub struct SourceSpec {
     pub producer: ClientSettings,
     /// How much its producer may have on the way.
     pub producer_limits: ProducerLimits,
-    /// Settings of the client that creates missing topics ([`ClientSettings::admin`]); `None` leaves that to the broker.
-    pub admin: Option<ClientSettings>,
+    /// How missing topics are created; `None` leaves that to the brokers.
+    pub creation: Option<TopicCreation>,
     /// What happens to records that cannot be handled.
     pub errors: ErrorPolicy,
     /// When to commit.

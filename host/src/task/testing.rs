@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::convert::Converters;
 use crate::kafka::testing::{PATIENCE, TestBroker};
-use crate::kafka::{ClientSettings, ProducerLimits, Subscription};
+use crate::kafka::{ProducerLimits, Subscription};
 use crate::record::{Batch, BatchBuilder, BatchLimits, Record, SchemaTable};
 use crate::sandbox::{
     Call, CallError, Checkpoint, Failure, OffsetReader, Polled, SinkRequests, TopicOffset, TopicPartition, Transformed, Usage,
@@ -373,7 +373,7 @@ pub(super) fn source_spec(broker: &TestBroker, fake: &Fake) -> SourceSpec {
         converters: converters(BYTES),
         producer: broker.producer_settings(),
         producer_limits: ProducerLimits::default(),
-        admin: Some(ClientSettings::admin(&broker.worker(), "test", &[]).expect("settings")),
+        creation: None,
         errors: ErrorPolicy::default(),
         commit: eager_commits(),
         paused: false,

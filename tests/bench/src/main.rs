@@ -3,15 +3,21 @@
 //! Prints tables and writes `target/bench/summary.json`.
 
 mod broker;
+mod conversion;
+mod jvm;
 mod meter;
 mod plain;
+mod report;
+mod rows;
+mod scale;
 mod stages;
 mod tasks;
 mod worker;
 
-use anyhow::Context;
 use broker::{Broker, PARTITIONS};
+use jvm::Jvm;
 use meter::Cost;
+use report::{put, write};
 use serde_json::{Map, Value, json};
 use stages::{Plugins, Stages, Work};
 
@@ -54,6 +60,30 @@ impl Way {
 fn main() -> anyhow::Result<()> {
     // The stages are driven by this thread; whole tasks run on others, as in the worker, and this one watches them.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match std::env::args().nth(1).as_deref() {
+        None => everything(runtime),
+        Some("rows") => runtime.block_on(only_rows()),
+        Some("scale") => scale::run(),
+        Some(other) => {
+            anyhow::bail!("`{other}` is not known: `rows` measures converters and transforms alone, `scale` idle connectors")
+        }
+    }
+}
+
+/// Converters and transforms alone: what to run while one is being written.
+async fn only_rows() -> anyhow::Result<()> {
+    let cache = tempfile::tempdir()?;
+    let transforms = Plugins::open(cache.path())?.load("transforms").await?;
+    let (jvm, mut ignored) = (Jvm::start()?, Map::new());
+    for size in [Some(SHAPES[0].0), Some(SHAPES[1].0), None] {
+        let rows = conversion::rows(&transforms, jvm.as_ref(), size).await?;
+        let what = size.map_or("records of a size of their own".to_owned(), |size| format!("records of {size} B"));
+        report::rows(&rows, &what, "", f64::NAN, &mut ignored);
+    }
+    Ok(())
+}
+
+fn everything(runtime: tokio::runtime::Runtime) -> anyhow::Result<()> {
     let broker = Broker::start()?;
     let mut summary = Map::new();
     let load = meter::load()?;
@@ -90,11 +120,12 @@ async fn in_process(broker: &Broker, summary: &mut Map<String, Value>) -> anyhow
     let cache = tempfile::tempdir()?;
     let plugins = Plugins::open(cache.path())?;
     let (transforms, datagen) = (plugins.load("transforms").await?, plugins.load("datagen").await?);
-    let blackhole = plugins.load("blackhole").await?;
+    let (blackhole, echo) = (plugins.load("blackhole").await?, plugins.load("hostile").await?);
+    let jvm = Jvm::start()?;
 
-    println!("\ncrossing alone (RegexRouter, {CROSSING_RECORDS} records a batch)");
+    println!("\ncrossing alone (a transform that gives the batch back, {CROSSING_RECORDS} records a batch)");
     for (size, shape, _) in SHAPES {
-        let nanos = stages::crossing(&transforms, CROSSING_RECORDS, size).await?;
+        let nanos = stages::crossing(&echo, CROSSING_RECORDS, size).await?;
         println!("  {size:>5} B {nanos:>8.1} ns/record");
         put(summary, format!("crossing_ns_{shape}"), nanos);
     }
@@ -125,61 +156,13 @@ async fn in_process(broker: &Broker, summary: &mut Map<String, Value>) -> anyhow
             }
         }
         broker.delete_topic(&from).await?;
-        report(&ways, size, shape, records, summary);
-    }
-    Ok(())
-}
-
-fn report(ways: &[Way], size: usize, shape: &str, records: u64, summary: &mut Map<String, Value>) {
-    let plain = ways.iter().find(|way| way.key == "plain");
-    let (limit, limit_cpu) = plain.map_or((f64::NAN, f64::NAN), |way| (way.rate(), way.least_cpu));
-    println!("\n{records} records of {size} B");
-    println!("  {:<34} {:>11} {:>6} {:>14} {:>6}   records/s of all runs", "", "records/s", "ratio", "CPU ns/record", "ratio");
-    for way in ways {
-        let (rate, cpu) = (way.rate(), way.least_cpu);
-        let all: Vec<_> = way.rates.iter().map(|rate| format!("{rate:.0}")).collect();
-        let (ratio, cpu_ratio) = (rate / limit, cpu / limit_cpu);
-        println!("  {:<34} {rate:>11.0} {ratio:>6.2} {cpu:>14.0} {cpu_ratio:>6.2}   {}", way.name, all.join(" "));
-        put(summary, format!("{}_records_per_s_{shape}", way.key), rate);
-        put(summary, format!("{}_cpu_ns_{shape}", way.key), cpu);
-        if way.key != "plain" {
-            put(summary, format!("{}_ratio_{shape}", way.key), ratio);
-            put(summary, format!("{}_cpu_ratio_{shape}", way.key), cpu_ratio);
+        let plain = report::ways(&ways, size, shape, records, summary);
+        let rows = conversion::rows(&transforms, jvm.as_ref(), Some(size)).await?;
+        report::rows(&rows, &format!("records of {size} B"), &format!("_{shape}"), plain, summary);
+        if shape == SHAPES[0].1 {
+            let rows = conversion::rows(&transforms, jvm.as_ref(), None).await?;
+            report::rows(&rows, "records of a size of their own", "", plain, summary);
         }
     }
-    println!("  where the time of the best run goes, ns/record:");
-    for way in ways {
-        let Some((cost, stages)) = way.best else { continue };
-        let per = |seconds: f64| seconds * 1e9 / records as f64;
-        print!("  {:<34} clock {:.0}, CPU {:.0}", way.name, per(cost.seconds), per(cost.cpu));
-        if matches!(way.key, "plain" | "noop" | "json") {
-            let own = per(cost.own_cpu);
-            print!(" (own thread {own:.0}, librdkafka's {:.0})", per(cost.cpu) - own);
-        }
-        if stages.crossing.is_zero() {
-            println!();
-        } else {
-            let [fill, convert, crossing, send, settle] =
-                [stages.fill, stages.convert, stages.crossing, stages.send, stages.settle].map(|stage| per(stage.as_secs_f64()));
-            println!(
-                "; clock: fill {fill:.0}, convert {convert:.0}, crossing {crossing:.0}, send {send:.0}, last acks {settle:.0}"
-            );
-        }
-    }
-}
-
-/// A figure with the digits that mean something.
-fn put(summary: &mut Map<String, Value>, key: String, figure: f64) {
-    summary.insert(key, json!((figure * 1000.0).round() / 1000.0));
-}
-
-fn write(summary: Map<String, Value>) -> anyhow::Result<()> {
-    let program = std::env::current_exe()?;
-    let folder = program.ancestors().nth(2).context("the program is not in target/release")?.join("bench");
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join("summary.json");
-    let text = serde_json::to_string_pretty(&Value::Object(summary))?;
-    std::fs::write(&path, text + "\n").with_context(|| path.display().to_string())?;
-    println!("written: {}", path.display());
     Ok(())
 }

@@ -9,6 +9,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// Fields of `stat` between the program's name and `utime`.
 const FIELDS_BEFORE_UTIME: usize = 11;
 
+/// This process.
+const OWN: &str = "/proc/self/stat";
+
 /// Started at the beginning of a stretch.
 #[derive(Debug)]
 pub struct Meter {
@@ -34,7 +37,7 @@ impl Meter {
     /// # Errors
     /// When /proc cannot be read: this runs on Linux only.
     pub fn start() -> anyhow::Result<Self> {
-        Ok(Meter { process: process_cpu()?, thread: thread_cpu()?, began: Instant::now() })
+        Ok(Meter { process: process_cpu(OWN)?, thread: thread_cpu()?, began: Instant::now() })
     }
 
     /// Ends the stretch.
@@ -43,21 +46,29 @@ impl Meter {
     /// As [`Meter::start`].
     pub fn stop(self) -> anyhow::Result<Cost> {
         let seconds = self.began.elapsed().as_secs_f64();
-        let cpu = process_cpu()?.saturating_sub(self.process).as_secs_f64();
+        let cpu = process_cpu(OWN)?.saturating_sub(self.process).as_secs_f64();
         let own_cpu = thread_cpu()?.saturating_sub(self.thread).as_secs_f64();
         Ok(Cost { seconds, cpu, own_cpu })
     }
 }
 
-fn process_cpu() -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat has no program name")?;
+/// Processor time of all threads of a process, given its file `stat`.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn process_cpu(path: &str) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
+    let (_, fields) = stat.rsplit_once(')').with_context(|| format!("{path} has no program name"))?;
     let times = fields.split_whitespace().skip(FIELDS_BEFORE_UTIME).take(2);
-    let ticks: u32 = times.map(str::parse::<u32>).sum::<Result<_, _>>().context("/proc/self/stat")?;
+    let ticks: u32 = times.map(str::parse::<u32>).sum::<Result<_, _>>().with_context(|| path.to_owned())?;
     Ok(TICK * ticks)
 }
 
-fn thread_cpu() -> anyhow::Result<Duration> {
+/// Processor time of the calling thread.
+///
+/// # Errors
+/// As [`Meter::start`].
+pub fn thread_cpu() -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").context("/proc/thread-self/schedstat")?;
     let nanos = stat.split_whitespace().next().context("an empty /proc/thread-self/schedstat")?;
     Ok(Duration::from_nanos(nanos.parse()?))

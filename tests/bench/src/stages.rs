@@ -142,7 +142,7 @@ pub async fn copy(
     let mut converters = Converters::from_config(&work.converters(), &[], &schemas)?;
     let mut chain = start(transforms, work, &schemas).await?;
     let settings = ClientSettings::source_producer(&worker, &name, 0, &[])?;
-    let mut producer = SourceProducer::connect(&settings, ProducerLimits::default()).await?;
+    let mut producer = SourceProducer::new(settings, ProducerLimits::default());
     let settings = ClientSettings::sink_consumer(&worker, &name, 0, &[])?;
     let mut consumer = SinkConsumer::connect(&settings, Subscription::topics([from.to_owned()])?).await?;
 
@@ -208,9 +208,16 @@ fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Nanoseconds per record to the guest and back, in batches of `records` records of `size` bytes: the best of many.
-pub async fn crossing(transforms: &Arc<Component>, records: u32, size: usize) -> anyhow::Result<f64> {
-    let mut chain = start(transforms, Work::Nothing, &Arc::default()).await?;
+/// Nanoseconds per record to a guest that gives the batch back, in batches of `records` records of `size` bytes: the best of many.
+pub async fn crossing(echo: &Arc<Component>, records: u32, size: usize) -> anyhow::Result<f64> {
+    let step = Step {
+        class: "HostileTransform".to_owned(),
+        alias: "echo".to_owned(),
+        config: Vec::new(),
+        predicate: None,
+        negate: false,
+    };
+    let mut chain = echo.start_chain(vec![step], Vec::new(), environment(&Arc::default())).await?;
     let batch = batch(records, size);
     let (mut best, end) = (f64::INFINITY, Instant::now() + CROSSING_SPAN);
     while Instant::now() < end {

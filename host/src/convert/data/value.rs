@@ -157,11 +157,43 @@ pub fn float_text(value: f32) -> String {
 /// Appends `Double.toString`.
 pub fn write_double(value: f64, out: &mut Vec<u8>) {
     const SMALLEST_WITH_TWO_DIGITS: f64 = 1e-321;
-    if value != 0.0 && value.abs() < SMALLEST_WITH_TWO_DIGITS {
+    if let Some(millionths) = millionths(value) {
+        write_millionths(value < 0.0, millionths, out);
+    } else if value != 0.0 && value.abs() < SMALLEST_WITH_TWO_DIGITS {
         out.extend_from_slice(format!("{value:.1e}").replace('e', "E").as_bytes());
     } else {
         write_number(value, ryu::Buffer::new().format(value), out);
     }
+}
+
+/// Parts of a number that is written digit by digit.
+const MILLION: u64 = 1_000_000;
+
+/// The nearest of the millionths to a number that Java writes without an exponent, if they are the same double. Of decimals with at most 15
+/// digits no two are, so that there is no shorter text.
+fn millionths(value: f64) -> Option<u64> {
+    let value = value.abs();
+    if !(1e-3..1e7).contains(&value) {
+        return None;
+    }
+    let nearest = (value * MILLION as f64 + 0.5) as u64;
+    (nearest as f64 / MILLION as f64 == value).then_some(nearest)
+}
+
+fn write_millionths(negative: bool, millionths: u64, out: &mut Vec<u8>) {
+    if negative {
+        out.push(b'-');
+    }
+    out.extend_from_slice(itoa::Buffer::new().format(millionths / MILLION).as_bytes());
+    out.push(b'.');
+    let mut digits = [b'0'; 6];
+    let mut rest = (millionths % MILLION) as u32;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let trimmed = trim_zeros(&digits);
+    out.extend_from_slice(if trimmed.is_empty() { b"0" } else { trimmed });
 }
 
 /// Appends `Float.toString`.
@@ -242,6 +274,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn short_fractions_are_spelled_like_all_others() {
+        for step in 0..200_000_u64 {
+            let parts = step * 49_999_991 % 9_999_999_999_999 + 1000;
+            for value in [parts as f64 / 1e6, parts as f64 / 1e7, (parts as f64 / 1e6).next_up()] {
+                let mut expect = Vec::new();
+                write_number(value, ryu::Buffer::new().format(value), &mut expect);
+                assert_eq!(double_text(value).as_bytes(), expect, "{value}");
+            }
+        }
+    }
+
+    #[test]
     fn numbers_are_spelled_as_in_java() {
         for (value, expect) in [
             (0.0, "0.0"),
@@ -271,6 +315,11 @@ mod tests {
             (f64::MAX, "1.7976931348623157E308"),
             (f64::MIN, "-1.7976931348623157E308"),
             (0.1 + 0.2, "0.30000000000000004"),
+            (12.25, "12.25"),
+            (-0.001, "-0.001"),
+            (9_999_999.000_001, "9999999.000001"),
+            (9_999_999.999_999_9, "9999999.9999999"),
+            (0.001_000_1, "0.0010001"),
         ] {
             assert_eq!(double_text(value), expect);
             let read: f64 = expect.parse().unwrap();

@@ -11,12 +11,12 @@ pub fn write_json(schema: Option<&Schema>, value: &Value, numeric_decimals: bool
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::Int8(number) => integer(i64::from(*number), out),
-        Value::Int16(number) => integer(i64::from(*number), out),
-        Value::Int32(number) | Value::Date(number) | Value::Time(number) => integer(i64::from(*number), out),
-        Value::Int64(number) | Value::Timestamp(number) => integer(*number, out),
-        Value::Float32(number) => float(number.is_finite(), out, |out| write_float(*number, out)),
-        Value::Float64(number) => float(number.is_finite(), out, |out| write_double(*number, out)),
+        Value::Int8(number) => write_integer(*number, out),
+        Value::Int16(number) => write_integer(*number, out),
+        Value::Int32(number) | Value::Date(number) | Value::Time(number) => write_integer(*number, out),
+        Value::Int64(number) | Value::Timestamp(number) => write_integer(*number, out),
+        Value::Float32(number) => write_json_float(*number, out),
+        Value::Float64(number) => write_json_double(*number, out),
         Value::String(text) => write_string(text, out),
         Value::Bytes(bytes) => base64(bytes, out),
         Value::Decimal(decimal) if numeric_decimals || !is_decimal(schema) => {
@@ -121,8 +121,19 @@ fn is_decimal(schema: Option<&Schema>) -> bool {
     matches!(schema.and_then(Schema::logical), Some(Logical::Decimal(_)))
 }
 
-fn integer(number: i64, out: &mut Vec<u8>) {
+/// Appends an integer.
+pub fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a float, as text if JSON has no number for it.
+pub fn write_json_float(number: f32, out: &mut Vec<u8>) {
+    float(number.is_finite(), out, |out| write_float(number, out));
+}
+
+/// Appends a double, as text if JSON has no number for it.
+pub fn write_json_double(number: f64, out: &mut Vec<u8>) {
+    float(number.is_finite(), out, |out| write_double(number, out));
 }
 
 /// Jackson writes what JSON has no number for as text.

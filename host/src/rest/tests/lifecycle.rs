@@ -227,7 +227,7 @@ async fn everything_resumes_after_a_restart_of_the_worker() {
     api.until("stopped", "STOPPED").await;
     api.fixture.herder.stop().await;
     api.until("runs", "UNASSIGNED UNASSIGNED").await;
-    let Api { fixture: Fixture { herder, dir, engine }, router } = api;
+    let Api { fixture: Fixture { herder, dir, engine, .. }, router } = api;
     drop((herder, engine, router));
     let api = Api::over(Fixture::within(dir, Settings::default()).await);
     api.until("runs", "RUNNING RUNNING").await;

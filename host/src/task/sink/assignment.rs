@@ -2,13 +2,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::kafka::{TopicOffset, TopicPartition};
-use crate::record::{Batch, RecordRef};
+use crate::record::Batch;
 use crate::sandbox;
 
 /// One partition that is assigned to the task. Offsets are the next one to read.
 #[derive(Debug, Default, Clone, Copy)]
 struct Place {
-    /// The first record that came.
+    /// The first that came.
     first: Option<u64>,
     /// Everything before it was taken by `put`, or left out.
     put: Option<u64>,
@@ -18,8 +18,18 @@ struct Place {
     paused: bool,
 }
 
-/// How far one batch goes in each of its partitions.
-pub(super) type Ends = Vec<TopicOffset>;
+/// From where to where a batch goes in one of its partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) partition: TopicPartition,
+    /// The first offset.
+    pub(super) begin: u64,
+    /// The offset after the last one.
+    pub(super) end: u64,
+}
+
+/// From where to where a batch goes in each of its partitions.
+pub(super) type Spans = Vec<Span>;
 
 /// The partitions of one sink task, and how far each is.
 #[derive(Debug, Default)]
@@ -61,23 +71,50 @@ impl Assignment {
         }
     }
 
-    /// Notes where the partitions of a batch begin that is the first of them.
-    pub(super) fn begin(&mut self, ends: &Ends, batch: &Batch) {
-        for TopicOffset { partition, .. } in ends {
-            if let Some(place) = self.place(&partition.topic, partition.partition).filter(|place| place.first.is_none()) {
-                let is_of = |record: &RecordRef<'_>| record.partition() == partition.partition && *record.topic() == *partition.topic;
-                place.first = batch.records().find(is_of).and_then(|record| record.offset());
+    /// Notes that a batch came, so that it can come again.
+    pub(super) fn came(&mut self, spans: &Spans) {
+        for span in spans {
+            if let Some(place) = self.place(&span.partition.topic, span.partition.partition) {
+                place.first.get_or_insert(span.begin);
             }
         }
     }
 
     /// Notes that a batch was put. Partitions that are gone meanwhile are left out.
-    pub(super) fn advance(&mut self, ends: &Ends) {
-        for end in ends {
-            if let Some(place) = self.place(&end.partition.topic, end.partition.partition) {
-                place.put = Some(end.offset);
+    pub(super) fn advance(&mut self, spans: &Spans) {
+        for span in spans {
+            if let Some(place) = self.place(&span.partition.topic, span.partition.partition) {
+                place.put = Some(span.end);
             }
         }
+    }
+
+    /// Everything before it was put, if anything was.
+    pub(super) fn put_offset(&self, topic: &str, partition: i32) -> Option<u64> {
+        self.topics.get(topic)?.get(&partition)?.put
+    }
+
+    /// Everything before it is committed, if anything is.
+    pub(super) fn committed_offset(&self, topic: &str, partition: i32) -> Option<u64> {
+        self.topics.get(topic)?.get(&partition)?.committed
+    }
+
+    /// From where everything must be read again when an instance is lost: what is committed, or what came first.
+    pub(super) fn safe_places(&self) -> Vec<TopicOffset> {
+        self.uncertain().map(|(partition, safe, _)| TopicOffset { partition, offset: safe }).collect()
+    }
+
+    /// What was put and may be lost with an instance.
+    pub(super) fn unsafe_spans(&self) -> Spans {
+        let put = self.uncertain().filter_map(|(partition, begin, place)| Some(Span { partition, begin, end: place.put? }));
+        put.filter(|span| span.begin < span.end).collect()
+    }
+
+    fn uncertain(&self) -> impl Iterator<Item = (TopicPartition, u64, &Place)> {
+        let places = self.topics.iter().flat_map(|(topic, places)| places.iter().map(move |(number, place)| (topic, number, place)));
+        places.filter_map(|(topic, number, place)| {
+            Some((TopicPartition::new(topic.clone(), *number), place.committed.or(place.first)?, place))
+        })
     }
 
     /// What was put but not committed, of all partitions or of some.
@@ -163,9 +200,9 @@ impl Assignment {
     }
 }
 
-/// How far a consumed batch goes. Consecutive records are mostly of one partition.
-pub(super) fn ends_of(batch: &Batch) -> Ends {
-    let mut ends: Vec<(usize, i32, u64)> = Vec::new();
+/// From where to where a consumed batch goes. Consecutive records are mostly of one partition.
+pub(super) fn spans_of(batch: &Batch) -> Spans {
+    let mut ends: Vec<(usize, i32, u64, u64)> = Vec::new();
     let mut last = 0;
     for record in batch.records() {
         let (topic, partition) = (record.topic_index(), record.partition());
@@ -179,14 +216,14 @@ pub(super) fn ends_of(batch: &Batch) -> Ends {
                 }
                 None => {
                     last = ends.len();
-                    ends.push((topic, partition, next));
+                    ends.push((topic, partition, next, next.saturating_sub(1)));
                 }
             },
         }
     }
     let name = |topic: usize| batch.topics.get(topic).map_or("", String::as_str);
-    let end = |(topic, partition, offset)| TopicOffset { partition: TopicPartition::new(name(topic), partition), offset };
-    ends.into_iter().map(end).collect()
+    let span = |(topic, partition, end, begin)| Span { partition: TopicPartition::new(name(topic), partition), begin, end };
+    ends.into_iter().map(span).collect()
 }
 
 /// In the sandbox's shape.
@@ -205,18 +242,38 @@ mod tests {
         TopicOffset { partition: TopicPartition::new("t", partition), offset }
     }
 
+    fn to(partition: i32, end: u64) -> Span {
+        Span { partition: TopicPartition::new("t", partition), begin: 0, end }
+    }
+
+    #[test]
+    fn what_may_be_lost_begins_at_what_is_committed() {
+        let mut assignment = Assignment::default();
+        assignment.add(&[TopicPartition::new("t", 0), TopicPartition::new("t", 1)]);
+        assert!(assignment.safe_places().is_empty());
+        let span = |begin, end| vec![Span { partition: TopicPartition::new("t", 0), begin, end }];
+        assignment.came(&span(5, 9));
+        assignment.came(&span(9, 12));
+        assert_eq!((assignment.safe_places(), assignment.unsafe_spans()), (vec![at(0, 5)], vec![]));
+        assignment.advance(&span(5, 9));
+        assert_eq!((assignment.safe_places(), assignment.unsafe_spans()), (vec![at(0, 5)], span(5, 9)));
+        assignment.committed(&[at(0, 7)]);
+        assert_eq!((assignment.safe_places(), assignment.unsafe_spans()), (vec![at(0, 7)], span(7, 9)));
+    }
+
     fn answer(topic: &str, partition: u32, offset: u64) -> sandbox::TopicOffset {
         sandbox::TopicOffset { topic: topic.to_owned(), partition, offset }
     }
 
     #[test]
-    fn the_ends_of_a_batch_are_those_of_its_partitions() {
+    fn a_batch_spans_its_partitions() {
         let mut builder = BatchBuilder::default();
         for (topic, partition, offset) in [("t", 0, 5), ("t", 0, 6), ("t", 1, 9), ("u", 0, 1), ("t", 0, 8)] {
             builder.push(Record { topic, partition, offset: Some(offset), ..Record::default() }, []);
         }
-        let ends: Vec<_> = ends_of(&builder.finish()).into_iter().map(|end| (end.partition.to_string(), end.offset)).collect();
-        assert_eq!(ends, [("t-0".to_owned(), 9), ("t-1".to_owned(), 10), ("u-0".to_owned(), 2)]);
+        let spans = spans_of(&builder.finish());
+        let spans: Vec<_> = spans.into_iter().map(|span| (span.partition.to_string(), span.begin, span.end)).collect();
+        assert_eq!(spans, [("t-0".to_owned(), 5, 9), ("t-1".to_owned(), 9, 10), ("u-0".to_owned(), 1, 2)]);
     }
 
     #[test]
@@ -224,13 +281,8 @@ mod tests {
         let mut assignment = Assignment::default();
         assignment.add(&[TopicPartition::new("t", 0), TopicPartition::new("t", 1)]);
         assert!(assignment.uncommitted(None).is_empty());
-        let mut builder = BatchBuilder::default();
-        for offset in 4..10 {
-            builder.push(Record { topic: "t", partition: 0, offset: Some(offset), ..Record::default() }, []);
-        }
-        assignment.begin(&vec![at(0, 10), at(7, 3)], &builder.finish());
-        assignment.advance(&vec![at(0, 10), at(7, 3)]);
-        assert_eq!(assignment.lag(), 6, "before anything is committed");
+        assignment.came(&vec![to(0, 10), to(7, 3)]);
+        assignment.advance(&vec![to(0, 10), to(7, 3)]);
         assert_eq!(assignment.uncommitted(None), [answer("t", 0, 10)]);
         let check = |assignment: &mut Assignment, of, partition, offset, expect: &[u64]| {
             let allowed = assignment.committable(vec![answer(of, partition, offset)]);
@@ -247,7 +299,7 @@ mod tests {
         check(&mut assignment, "t", 0, 10, &[10]);
         assert_eq!(assignment.lag(), 6);
         assignment.rewind(&[at(0, 2)]);
-        assignment.advance(&vec![at(0, 3)]);
+        assignment.advance(&vec![to(0, 3)]);
         check(&mut assignment, "t", 0, 3, &[3]);
         assignment.remove(&[TopicPartition::new("t", 0)]);
         assert_eq!((assignment.len(), assignment.uncommitted(None).len()), (1, 0));

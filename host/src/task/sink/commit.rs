@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::SinkTask;
+use super::{FLUSH, SinkTask};
 use crate::kafka::{TopicOffset, TopicPartition};
 use crate::metrics::{Step, TaskCounters};
 use crate::sandbox::CallError;
@@ -53,7 +53,7 @@ impl SinkTask {
                 tracing::warn!("flush, to be called again with the next commit: {reason}");
                 Ok(None)
             }
-            Err(error) => Err(TaskError::Plugin { call: "flush", error }),
+            Err(error) => Err(TaskError::Plugin { call: FLUSH, error }),
         }
     }
 

@@ -3,6 +3,8 @@
 mod assignment;
 mod commit;
 mod rebalance;
+mod recover;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -13,25 +15,30 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::error::TaskError;
-use super::pipeline::{Direction, Pipeline, Rejected};
+use super::pipeline::{Direction, Flow, Pipeline, Rejected};
 use super::report::Reporter;
 use super::run::{RetryWindow, Run, TopicsSeen};
-use super::select::{coordinates, place};
-use super::{CommitTiming, SinkPlugin, SinkSpec, Target, TaskContext, TaskState};
+use super::select::{coordinates, place, select};
+use super::poison::Search;
+use super::{CommitTiming, SinkPlugin, SinkSpec, StartSink, Target, TaskContext, TaskState};
 use crate::kafka::{Filled, SinkConsumer, TopicOffset};
 use crate::metrics::{Step, TaskCounters};
-use crate::record::{BatchBuilder, BatchLimits};
+use crate::record::{Batch, BatchBuilder, BatchLimits};
 use crate::sandbox::{CallError, Failure};
-use assignment::{Assignment, ends_of};
+use assignment::{Assignment, spans_of};
+use suspects::{Kind, Suspects};
 use work::{Stage, Work, restore_offsets};
 
 /// How often the consumer is served while a batch waits to be put again.
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// How long the clients may take to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// What Kafka Connect names as the class that was executed when a sink refuses a record.
+const TASK_PUT_CLASS: &str = "org.apache.kafka.connect.sink.SinkTask";
 
 struct SinkTask {
     run: Run,
+    spec: Box<dyn StartSink>,
     plugin: Box<dyn SinkPlugin>,
     pipeline: Pipeline,
     consumer: SinkConsumer,
@@ -48,7 +55,13 @@ struct SinkTask {
     commit_at: Instant,
     /// When the commit that is under way began.
     committing: Option<Instant>,
+    suspects: Suspects,
+    search: Search,
 }
+
+/// Calls after whose crash a record is sought.
+const PUT: &str = "put";
+const FLUSH: &str = "flush";
 
 /// How an attempt at a batch ended.
 enum Attempt {
@@ -62,7 +75,8 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     if !run.may_start().await {
         return Ok(());
     }
-    let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
+    let pipeline = Pipeline::start(&mut run, Direction::Sink, spec.converters, spec.chains).await?;
+    let Some(pipeline) = pipeline else { return Ok(()) };
     let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
     let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(()) };
     let most = spec.consumer.max_poll_records().unwrap_or(usize::MAX);
@@ -70,8 +84,9 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     let consumer = SinkConsumer::connect(&spec.consumer, spec.subscription).await?;
     let mut task = SinkTask {
         run,
+        spec: spec.plugin,
         plugin,
-        pipeline: Pipeline::new(Direction::Sink, spec.converters, links),
+        pipeline,
         consumer,
         reporter,
         topics: TopicsSeen::new(spec.id.connector, context.topics),
@@ -83,8 +98,10 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         held: false,
         commit_at: Instant::now() + spec.commit.interval,
         committing: None,
+        suspects: Suspects::default(),
+        search: Search::default(),
     };
-    let classes = std::iter::once(spec.plugin.class()).chain(task.pipeline.classes());
+    let classes = std::iter::once(task.spec.class()).chain(task.pipeline.classes());
     task.run.counters.has_instances(classes);
     task.note_usage();
     task.run.counters.end(Step::Start);
@@ -111,37 +128,93 @@ impl SinkTask {
                     self.run.show(TaskState::Running);
                 }
             }
-            self.commit_if_due().await?;
-            let filled = tokio::select! {
-                filled = self.consumer.fill(&mut self.builder, self.limits, self.commit_at) => filled?,
-                () = self.run.changed() => continue,
-            };
-            match filled {
-                Filled::Records => {
-                    self.deliver().await?;
-                    // While records are waiting nothing above has to: the other tasks of this thread get their turn.
-                    tokio::task::yield_now().await;
-                }
-                Filled::Rebalance(event) => self.rebalanced(event, None).await?,
-                Filled::Idle => self.run.counters.progress(),
+            match self.turn().await {
+                Err(crash @ TaskError::Plugin { call: PUT | FLUSH, .. }) if crash.is_crash() => self.recover(crash).await?,
+                turned => turned?,
             }
         }
+    }
+
+    /// Commits if it is time, and moves what has arrived.
+    async fn turn(&mut self) -> Result<(), TaskError> {
+        self.commit_if_due().await?;
+        let filled = tokio::select! {
+            filled = self.consumer.fill(&mut self.builder, self.limits, self.commit_at) => filled?,
+            () = self.run.changed() => return Ok(()),
+        };
+        match filled {
+            Filled::Records => {
+                self.deliver().await?;
+                // While records are waiting nothing above has to: the other tasks of this thread get their turn.
+                tokio::task::yield_now().await;
+            }
+            Filled::Rebalance(event) => self.rebalanced(event, None).await?,
+            Filled::Idle => self.run.counters.progress(),
+        }
+        Ok(())
     }
 
     fn run_is_shown(&self) -> bool {
         self.run.shown() != TaskState::Paused
     }
 
-    /// Puts what the builder holds, as often as it takes.
+    /// Puts what the builder holds.
     async fn deliver(&mut self) -> Result<(), TaskError> {
         let batch = self.builder.finish();
         self.run.counters.batch_in(batch.len(), batch.data.len());
         self.run.counters.begin(Step::Deliver);
         self.topics.note(&batch.topics);
-        let came = if self.reporter.wants_originals() { batch.clone() } else { coordinates(&batch) };
-        let (ends, bytes) = (ends_of(&batch), batch.data.len());
-        self.assignment.begin(&ends, &batch);
-        let mut work = Work { came, ends, bytes, stage: Stage::Raw(Some(batch)), window: RetryWindow::default() };
+        if self.suspects.any() {
+            self.put_in_parts(&batch).await?;
+        } else {
+            self.put_all(batch).await?;
+        }
+        self.run.counters.end(Step::Deliver);
+        self.obey().await
+    }
+
+    /// Puts a batch in which there are, or were, records on which the plugin crashes.
+    async fn put_in_parts(&mut self, batch: &Batch) -> Result<(), TaskError> {
+        for (range, kind) in self.suspects.parts(batch) {
+            // Partitions may go while a part is put.
+            let (part, _) = select(batch, |index| range.contains(&index));
+            let (part, _) = select(&part, |index| {
+                part.records().nth(index).is_some_and(|record| self.assignment.contains(record.topic(), record.partition()))
+            });
+            match kind {
+                Kind::Found => self.assignment.advance(&spans_of(&part)),
+                Kind::Plain => {
+                    if !self.put_all(part).await? {
+                        return Ok(());
+                    }
+                }
+                Kind::Suspect => {
+                    self.save().await?;
+                    self.suspects.accuse(self.original(&part));
+                    if !self.put_all(part).await? {
+                        return Ok(());
+                    }
+                    self.save().await?;
+                    self.suspects.acquit();
+                }
+            }
+        }
+        if self.suspects.forget(&self.assignment) {
+            self.search.ended();
+        }
+        Ok(())
+    }
+
+    /// A batch as far as it may be needed once more.
+    fn original(&self, batch: &Batch) -> Batch {
+        if self.reporter.wants_originals() { batch.clone() } else { coordinates(batch) }
+    }
+
+    /// Puts a batch, as often as it takes. `false`: the task stops, and the batch is not put.
+    async fn put_all(&mut self, batch: Batch) -> Result<bool, TaskError> {
+        let (came, spans, bytes) = (self.original(&batch), spans_of(&batch), batch.data.len());
+        self.assignment.came(&spans);
+        let mut work = Work { came, spans, bytes, stage: Stage::Raw(Some(batch)), window: RetryWindow::default() };
         let mut backoff = Backoff::default();
         loop {
             match self.attempt(&mut work, &mut backoff).await? {
@@ -152,25 +225,29 @@ impl SinkTask {
                     tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
                     if !self.wait(pause, &mut work).await? {
                         // The task stops: what was not put is not committed, and read again by its successor.
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
             }
         }
-        self.assignment.advance(&work.ends);
-        self.run.counters.end(Step::Deliver);
+        self.search.got_through();
+        self.assignment.advance(&work.spans);
         self.run.counters.active(self.assignment.lag());
         self.run.counters.progress();
-        self.obey().await
+        Ok(true)
     }
 
     /// Takes a batch as far as it goes now.
     async fn attempt(&mut self, work: &mut Work, backoff: &mut Backoff) -> Result<Attempt, TaskError> {
-        if let Stage::Raw(batch) = &mut work.stage {
-            let batch = batch.take().unwrap_or_else(|| work.came.clone());
-            if let Some((pause, reason)) = self.prepare(batch, work).await? {
-                return Ok(Attempt::Later(pause, reason));
-            }
+        let flow = match &mut work.stage {
+            Stage::Raw(batch) => Some(self.pipeline.enter(batch.take().unwrap_or_else(|| work.came.clone()))),
+            Stage::Halted(flow) => Some(std::mem::take(flow)),
+            Stage::Ready(..) => None,
+        };
+        if let Some(flow) = flow
+            && let Some((pause, reason)) = self.prepare(flow, work).await?
+        {
+            return Ok(Attempt::Later(pause, reason));
         }
         let Stage::Ready(batch, origins) = &work.stage else { return Ok(Attempt::Done) };
         if batch.is_empty() {
@@ -192,16 +269,26 @@ impl SinkTask {
             }
             Err(CallError::Retriable(reason)) => Ok(Attempt::Later(backoff.next(), reason)),
             Err(error) => {
-                let place = work.ends.first().map(|end| end.partition.to_string()).unwrap_or_default();
+                let place = work.spans.first().map(|span| span.partition.to_string()).unwrap_or_default();
                 tracing::error!("put failed on a batch of {} records, the first of {place}", batch.len());
-                Err(TaskError::Plugin { call: "put", error })
+                self.suspects.accuse(std::mem::take(&mut work.came));
+                Err(TaskError::Plugin { call: PUT, error })
             }
         }
     }
 
     /// Converts and transforms; answers a pause if that is to be tried again.
-    async fn prepare(&mut self, batch: crate::record::Batch, work: &mut Work) -> Result<Option<(Duration, String)>, TaskError> {
-        let tried = self.pipeline.run(batch).await;
+    async fn prepare(&mut self, mut flow: Flow, work: &mut Work) -> Result<Option<(Duration, String)>, TaskError> {
+        let tried = match self.pipeline.run(&mut flow).await {
+            Err(crash) if crash.is_crash() => {
+                let reason = crash.to_string();
+                // If the task is to stop, the wait that follows says so.
+                self.pipeline.recover(&mut flow, crash, &mut self.run).await?;
+                work.stage = Stage::Halted(flow);
+                return Ok(Some((Duration::ZERO, reason)));
+            }
+            tried => tried,
+        };
         let passing = match &tried {
             Ok(processed) => {
                 processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.message.clone())
@@ -213,6 +300,7 @@ impl SinkTask {
             && let Some(reason) = passing
             && let Some(pause) = work.window.next(self.reporter.policy(), Instant::now())
         {
+            work.stage = Stage::Raw(None);
             return Ok(Some((pause, reason)));
         }
         let mut processed = tried?;
@@ -289,5 +377,5 @@ impl SinkTask {
 /// A record that `put` did not take.
 fn refused(failure: Failure, origins: &[u32]) -> Rejected {
     let origin = place(origins, failure.index as usize);
-    Rejected::refused(failure, origin, "TASK_PUT", "org.apache.kafka.connect.sink.SinkTask".to_owned())
+    Rejected::refused(failure, origin, "TASK_PUT", TASK_PUT_CLASS.to_owned())
 }

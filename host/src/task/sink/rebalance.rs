@@ -20,11 +20,8 @@ impl SinkTask {
             Rebalance::Assign(partitions) => self.assigned(&partitions).await?,
             Rebalance::Revoke { partitions, lost } => {
                 tracing::info!(lost, "partitions go: {}", names(&partitions));
-                if lost {
-                    self.close(&partitions).await?;
-                } else {
-                    self.give_up(partitions.clone()).await?;
-                }
+                // The group gets its answer also when the plugin crashes over it.
+                let gone = if lost { self.close(&partitions).await } else { self.give_up(partitions.clone()).await };
                 self.assignment.remove(&partitions);
                 if let Some(work) = work {
                     work.retain(&self.assignment);
@@ -32,6 +29,7 @@ impl SinkTask {
                 self.forget_fetched(|assignment, topic, partition| assignment.contains(topic, partition));
                 let answered = self.consumer.unassign(&partitions);
                 self.noted(answered);
+                gone?;
             }
         }
         self.run.counters.partitions.store(self.assignment.len() as u64, Ordering::Relaxed);
@@ -79,17 +77,23 @@ impl SinkTask {
             // Asked before anything is assigned: partitions start there when they come.
             self.rewinds = later;
         }
-        if !here.is_empty() {
-            self.consumer.seek(&here).await?;
-            self.assignment.rewind(&here);
-            let sought: Vec<TopicPartition> = here.into_iter().map(|at| at.partition).collect();
-            self.forget_fetched(|_, topic, partition| {
-                !sought.iter().any(|one| *one.topic == *topic && one.partition == partition)
-            });
-        }
+        self.fetch_from(&here).await?;
+        self.assignment.rewind(&here);
         if requests.request_commit {
             self.commit_at = tokio::time::Instant::now();
         }
+        Ok(())
+    }
+
+    /// Reads on from these places.
+    pub(super) async fn fetch_from(&mut self, places: &[TopicOffset]) -> Result<(), TaskError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.consumer.seek(places).await?;
+        self.forget_fetched(|_, topic, partition| {
+            !places.iter().any(|at| *at.partition.topic == *topic && at.partition.partition == partition)
+        });
         Ok(())
     }
 
@@ -126,7 +130,7 @@ impl SinkTask {
         Ok(())
     }
 
-    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<(), TaskError> {
+    pub(super) async fn open(&mut self, partitions: &[TopicPartition]) -> Result<(), TaskError> {
         let (lowered, mut backoff) = (lower(partitions), Backoff::default());
         loop {
             match self.plugin.open(&lowered).await {

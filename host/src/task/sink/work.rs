@@ -1,5 +1,6 @@
-use super::assignment::{Assignment, Ends};
+use super::assignment::{Assignment, Spans};
 use crate::record::Batch;
+use crate::task::pipeline::Flow;
 use crate::task::run::RetryWindow;
 use crate::task::select::{compose, place, select};
 
@@ -7,8 +8,8 @@ use crate::task::select::{compose, place, select};
 pub(super) struct Work {
     /// The records as they came: their coordinates, or all of them where they may be needed once more.
     pub(super) came: Batch,
-    /// How far it goes.
-    pub(super) ends: Ends,
+    /// From where to where it goes.
+    pub(super) spans: Spans,
     /// How far along it is.
     pub(super) stage: Stage,
     /// How long its stages may be repeated.
@@ -21,6 +22,8 @@ pub(super) struct Work {
 pub(super) enum Stage {
     /// To be converted and transformed. `None`: as it came, from the copy.
     Raw(Option<Batch>),
+    /// To be taken through the stages that are left, after a transform crashed.
+    Halted(Flow),
     /// To be put: the records, and their places among those that came.
     Ready(Batch, Vec<u32>),
 }
@@ -28,7 +31,7 @@ pub(super) enum Stage {
 impl Work {
     /// Drops the records of partitions that are no longer the task's.
     pub(super) fn retain(&mut self, assignment: &Assignment) {
-        self.ends.retain(|end| assignment.contains(&end.partition.topic, end.partition.partition));
+        self.spans.retain(|span| assignment.contains(&span.partition.topic, span.partition.partition));
         let keeps: Vec<bool> =
             self.came.records().map(|record| assignment.contains(record.topic(), record.partition())).collect();
         let kept = |at: u32| keeps.get(at as usize).copied().unwrap_or_default();
@@ -38,6 +41,7 @@ impl Work {
                 *origins = if fewer.is_empty() { Vec::new() } else { compose(std::mem::take(origins), places) };
                 *batch = fewer;
             }
+            Stage::Halted(flow) => flow.retain(kept),
             Stage::Raw(batch) => {
                 let (fewer, _) = select(batch.as_ref().unwrap_or(&self.came), |index| kept(index as u32));
                 // What is left is a batch of its own.
@@ -58,7 +62,7 @@ pub(super) fn restore_offsets(batch: &mut Batch, origins: &[u32], came: &Batch) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::assignment::ends_of;
+    use super::super::assignment::spans_of;
     use super::*;
     use crate::kafka::TopicPartition;
     use crate::record::{BatchBuilder, Record};
@@ -76,14 +80,15 @@ mod tests {
 
     fn check(stage: Stage, expect: &[u64]) {
         let came = came();
-        let mut work = Work { ends: ends_of(&came), came, stage, window: RetryWindow::default(), bytes: 0 };
+        let mut work = Work { spans: spans_of(&came), came, stage, window: RetryWindow::default(), bytes: 0 };
         let mut assignment = Assignment::default();
         assignment.add(&[TopicPartition::new("t", 1)]);
         work.retain(&assignment);
-        assert_eq!(work.ends.iter().map(|end| end.offset).collect::<Vec<_>>(), [9]);
+        assert_eq!(work.spans.iter().map(|span| span.end).collect::<Vec<_>>(), [9]);
         let (mut left, origins) = match work.stage {
             Stage::Ready(batch, origins) => (batch, origins),
             Stage::Raw(batch) => (batch.expect("a batch"), Vec::new()),
+            Stage::Halted(flow) => panic!("{flow:?}"),
         };
         left.offsets.clear();
         restore_offsets(&mut left, &origins, &work.came);

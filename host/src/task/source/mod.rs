@@ -58,19 +58,20 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     if !run.may_start().await {
         return Ok(());
     }
-    let Some(links) = run.start_chains(&spec.chains).await? else { return Ok(()) };
+    let pipeline = Pipeline::start(&mut run, Direction::Source, spec.converters, spec.chains).await?;
+    let Some(pipeline) = pipeline else { return Ok(()) };
     let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
     let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(()) };
-    let producer = SourceProducer::connect(&spec.producer, spec.producer_limits).await?;
+    let producer = SourceProducer::new(spec.producer, spec.producer_limits);
     let seen = TopicsSeen::new(spec.id.connector.clone(), context.topics);
     let mut task = SourceTask {
         plugin,
-        pipeline: Pipeline::new(Direction::Source, spec.converters, links),
+        pipeline,
         outflow: Outflow::new(&spec.id, producer, context.checkpoints, spec.commit, seen, run.counters.clone()),
-        topics: Topics::new(spec.admin),
+        topics: Topics::new(spec.creation),
         reporter,
         backoff: Backoff::default(),
         poll_at: Instant::now(),
@@ -231,13 +232,23 @@ impl SourceTask {
 
     /// Transforms and converts; `None` when the task stops meanwhile.
     async fn process(&mut self, records: Batch, came: &Batch) -> Result<Option<Processed>, TaskError> {
-        if !self.reporter.retries() {
-            return self.pipeline.run(records).await.map(Some);
-        }
         let mut window = RetryWindow::default();
-        let mut records = Some(records);
+        let mut flow = self.pipeline.enter(records);
         loop {
-            let tried = self.pipeline.run(records.take().unwrap_or_else(|| came.clone())).await;
+            let pipeline = &mut self.pipeline;
+            let tried = match attend!(self, pipeline.run(&mut flow)) {
+                Err(crash) if crash.is_crash() => {
+                    let run = &mut self.run;
+                    match attend!(self, pipeline.recover(&mut flow, crash, run))? {
+                        true => continue,
+                        false => return Ok(None),
+                    }
+                }
+                tried => tried,
+            };
+            if !self.reporter.retries() {
+                return tried.map(Some);
+            }
             let passing = match &tried {
                 Ok(processed) => processed.rejected.iter().any(|rejected| rejected.retriable),
                 Err(TaskError::Transform { error, .. }) => error.is_retriable(),
@@ -250,6 +261,7 @@ impl SourceTask {
                     if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
                         return Ok(None);
                     }
+                    flow = self.pipeline.enter(came.clone());
                 }
                 _ => return tried.map(Some),
             }

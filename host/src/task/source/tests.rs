@@ -218,7 +218,7 @@ async fn a_task_without_brokers_stops_all_the_same() {
     let producer = ClientSettings::source_producer(&nowhere, "source", 0, &[]).expect("settings");
     scene.poll(&["a"], 1);
     let commit = crate::task::CommitTiming { timeout: Duration::from_millis(100), ..late_commits() };
-    let handle = scene.spawn(SourceSpec { producer, admin: None, commit, ..scene.spec() });
+    let handle = scene.spawn(SourceSpec { producer, creation: None, commit, ..scene.spec() });
     scene.fake.until("a second poll", |asked| asked.iter().filter(|asked| **asked == Asked::Poll).count() == 2).await;
     assert!(handle.stop(PATIENCE).await);
     assert_eq!(scene.offsets.get(SOURCE), None);

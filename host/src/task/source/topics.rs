@@ -1,8 +1,7 @@
 use std::collections::HashSet;
 
-use rdkafka::types::RDKafkaErrorCode;
-
-use crate::kafka::{Admin, ClientError, ClientSettings, NewTopicSpec};
+use crate::kafka::{Admin, ClientError};
+use crate::task::TopicCreation;
 use crate::task::backoff::Backoff;
 use crate::task::error::TaskError;
 
@@ -11,25 +10,27 @@ const MAX_KNOWN: usize = 10_000;
 /// Tries to create a topic while the brokers are not ready for it.
 const MAX_TRIES: u32 = 20;
 
-/// Creates topics before the first record goes to them: looked up, then created with the broker's defaults, then remembered.
+/// Creates topics before the first record goes to them: looked up, then created as the connector says, then remembered.
 pub(super) struct Topics {
-    admin: Option<Admin>,
+    creation: Option<(TopicCreation, Admin)>,
     known: HashSet<String>,
 }
 
 impl Topics {
-    pub(super) fn new(admin: Option<ClientSettings>) -> Self {
-        Topics { admin: admin.map(Admin::new), known: HashSet::new() }
+    pub(super) fn new(creation: Option<TopicCreation>) -> Self {
+        let creation = creation.map(|creation| (creation.clone(), Admin::new(creation.admin)));
+        Topics { creation, known: HashSet::new() }
     }
 
     /// Makes sure that topics exist. May be dropped at any time.
     pub(super) async fn ensure(&mut self, topics: &[String]) -> Result<(), TaskError> {
-        let Some(admin) = &self.admin else { return Ok(()) };
+        let Some((creation, admin)) = &self.creation else { return Ok(()) };
         for topic in topics {
             if self.known.contains(topic) {
                 continue;
             }
-            create_if_missing(admin, topic).await.map_err(|reason| TaskError::NewTopic { topic: topic.clone(), reason })?;
+            let created = create_if_missing(creation, admin, topic).await;
+            created.map_err(|reason| TaskError::NewTopic { topic: topic.clone(), reason })?;
             if self.known.len() >= MAX_KNOWN {
                 self.known.clear();
             }
@@ -39,23 +40,21 @@ impl Topics {
     }
 }
 
-async fn create_if_missing(admin: &Admin, topic: &str) -> Result<(), ClientError> {
+async fn create_if_missing(creation: &TopicCreation, admin: &Admin, topic: &str) -> Result<(), ClientError> {
     let mut backoff = Backoff::default();
     loop {
+        let (spec, group) = creation.topic(topic);
         let tried = match admin.partitions(topic).await {
             Ok(Some(_)) => return Ok(()),
-            Ok(None) => admin.create_topic(&NewTopicSpec::with_defaults(topic)).await,
+            Ok(None) => admin.create_topic(&spec).await,
             Err(error) => Err(error),
         };
         match tried {
-            Ok(created) => {
-                tracing::info!(topic, created, "the topic did not exist");
+            Ok(true) => {
+                tracing::info!(topic, group, partitions = spec.partitions, "created the topic");
                 return Ok(());
             }
-            Err(error) if is_forbidden(&error) => {
-                tracing::warn!(topic, "{error}; the broker is left to create it");
-                return Ok(());
-            }
+            Ok(false) => return Ok(()),
             Err(error) if error.is_retriable() && backoff.tries() < MAX_TRIES => {
                 tracing::warn!(topic, "{error}; the topic is looked up again");
                 tokio::time::sleep(backoff.next()).await;
@@ -63,9 +62,4 @@ async fn create_if_missing(admin: &Admin, topic: &str) -> Result<(), ClientError
             Err(error) => return Err(error),
         }
     }
-}
-
-fn is_forbidden(error: &ClientError) -> bool {
-    let codes = [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::ClusterAuthorizationFailed];
-    matches!(error, ClientError::Kafka { code: Some(code), .. } if codes.contains(code))
 }

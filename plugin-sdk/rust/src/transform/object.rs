@@ -298,6 +298,12 @@ pub(super) fn write_object(members: &[Member], data: &[u8], scratch: &[u8], out:
     out.push(b'}');
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Objects read by this thread.
+    pub(super) static PARSES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Reads a text as an object. A repeated name counts once, with its last value, so that no member can hide behind
 /// another of its name.
 pub(super) fn read_object(
@@ -306,6 +312,8 @@ pub(super) fn read_object(
     scratch: &mut Vec<u8>,
     members: &mut Vec<Member>,
 ) -> Result<(), RecordError> {
+    #[cfg(test)]
+    PARSES.set(PARSES.get() + 1);
     members.clear();
     let snapshot;
     let buffer = match object.place {

@@ -269,6 +269,28 @@ fn later_steps_see_what_earlier_ones_did() {
 }
 
 #[test]
+fn neighbouring_steps_parse_a_payload_once() {
+    fn check(chain: ChainBuilder, value: &str, expect: (&str, usize)) {
+        let mut chain = chain.start().unwrap();
+        let before = object::PARSES.get();
+        let out = chain.apply(batch(&[NewRecord::new("t").value(Payload::json(value))]).unwrap()).unwrap();
+        let value = out.records.iter().next().unwrap().value();
+        assert_eq!((value.as_str().unwrap(), object::PARSES.get() - before), expect);
+    }
+    let edits = |words: [&'static str; 3]| {
+        words.into_iter().fold(ChainBuilder::new(), |chain, words| chain.step::<Edit>(&[("words", words)]))
+    };
+    check(edits(["a=x", "b", "x=y"]), r#"{"a":1,"b":2}"#, (r#"{"y":1}"#, 1));
+    check(edits(["z", "z", "z"]), r#"{"a":1}"#, (r#"{"a":1}"#, 1));
+    // Whoever asks for the text in between has it written, and not read again.
+    let looked_at = ChainBuilder::new()
+        .step::<Edit>(&[("words", "a=x")])
+        .select::<Is>(&[("text", r#"{"x":1}"#)], false)
+        .step::<Edit>(&[("words", "x=y")]);
+    check(looked_at, r#"{"a":1}"#, (r#"{"y":1}"#, 1));
+}
+
+#[test]
 fn unknown_classes_and_guards_are_invalid() {
     let step = |class: &str, predicate| crate::bindings::wit::Step {
         class: class.to_owned(),

@@ -1,0 +1,84 @@
+//! After a crash in `put` or `flush`: a new instance, back to what is committed, and the search for the record at fault.
+
+use tokio::time::Instant;
+
+use super::assignment::spans_of;
+use super::{SinkTask, TASK_PUT_CLASS};
+use crate::kafka::TopicOffset;
+use crate::record::Batch;
+use crate::task::error::TaskError;
+use crate::task::pipeline::Rejected;
+use crate::task::poison::Verdict;
+
+impl SinkTask {
+    /// Goes on after a crash. What was put since the last commit went with the instance, and is read again.
+    ///
+    /// # Errors
+    /// The crash, when the search for its record does not go on; what happens when the plugin is started anew;
+    /// [`TaskError::Tolerance`] when the record is found, and none is tolerated.
+    pub(super) async fn recover(&mut self, crash: TaskError) -> Result<(), TaskError> {
+        let accused = self.suspects.take_accused();
+        let zone = accused.as_ref().map_or_else(|| self.assignment.unsafe_spans(), spans_of);
+        let count = accused.as_ref().map_or(usize::MAX, Batch::len);
+        let (verdict, crash) = self.search.crashed(count, crash, Instant::now())?;
+        tracing::warn!("of the records since the last commit one may be at fault, to be sought with a new instance: {crash}");
+        match (verdict, accused) {
+            (Verdict::Found, Some(accused)) => {
+                self.convict(&accused)?;
+                self.replace_plugin().await?;
+                let rejected = Rejected {
+                    origin: 0,
+                    stage: "TASK_PUT",
+                    class: TASK_PUT_CLASS.to_owned(),
+                    exception: crash.exception().into(),
+                    message: crash.to_string(),
+                    retriable: false,
+                };
+                self.reporter.skipped(1);
+                self.reporter.report(vec![rejected], &accused).await
+            }
+            _ => {
+                self.suspects.seek_among(zone, (count / 2).min(self.limits.records));
+                self.replace_plugin().await
+            }
+        }
+    }
+
+    fn convict(&mut self, accused: &Batch) -> Result<(), TaskError> {
+        let Some(record) = accused.records().next() else { return Ok(()) };
+        if self.suspects.convict(record.topic(), record.partition(), record.offset().unwrap_or_default()) {
+            return Ok(());
+        }
+        Err(TaskError::TooManyFound)
+    }
+
+    /// Starts the plugin anew and goes back to what is committed, or to where reading began.
+    async fn replace_plugin(&mut self) -> Result<(), TaskError> {
+        let (run, spec) = (&mut self.run, &self.spec);
+        let started = run.start(|| spec.start()).await.map_err(TaskError::plugin("start"))?;
+        // If the task is to stop, the loop does so next; nothing is left to be flushed.
+        let partitions = self.assignment.partitions(true);
+        let back: Vec<TopicOffset> = self.assignment.safe_places();
+        self.assignment.rewind(&back);
+        let Some(plugin) = started else { return Ok(()) };
+        self.plugin = plugin;
+        // What the old instance had paused, the new one knows nothing of.
+        self.assignment.set_paused(&partitions, false);
+        self.fetch_from(&back).await?;
+        if !self.held && !partitions.is_empty() {
+            self.consumer.resume(&partitions)?;
+        }
+        if !partitions.is_empty() {
+            self.open(&partitions).await?;
+        }
+        self.obey().await
+    }
+
+    /// Makes sure that what was put so far is not lost with the instance, as far as the plugin lets it be committed.
+    pub(super) async fn save(&mut self) -> Result<(), TaskError> {
+        if let Some(offsets) = self.flush(None).await? {
+            self.commit_now(offsets).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! The same rows by Kafka Connect's own classes: `tests/jvm/ConnectBench.java`, a process for each row, so that what the JIT learned of one
+//! row does not hold back another.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::rows::{Config, Row, with_headers};
+
+/// Where the class path of Kafka Connect is; `make bench` sets it to what `scripts/kafka.sh classpath` prints.
+const CLASSPATH: &str = "HAWSER_CONNECT_CLASSPATH";
+
+/// A compiled harness.
+pub struct Jvm {
+    classpath: String,
+    folder: tempfile::TempDir,
+}
+
+/// What a row cost there.
+pub struct Measured {
+    /// Nanoseconds of processor time per record of the thread that converts.
+    pub thread: f64,
+    /// Of all threads: garbage collection, and what the JIT still did.
+    pub process: f64,
+    /// Key, value and header of the first record that came out.
+    pub first: [Option<Vec<u8>>; 3],
+}
+
+impl Jvm {
+    /// Compiles the harness; `None`, after a word why, where there is no JDK or no class path.
+    ///
+    /// # Errors
+    /// When the harness does not compile.
+    pub fn start() -> anyhow::Result<Option<Self>> {
+        let Some(jars) = std::env::var(CLASSPATH).ok().filter(|jars| !jars.is_empty()) else {
+            println!("no rows of the JVM: {CLASSPATH} is not set; `make bench` sets it where a JDK and Maven are");
+            return Ok(None);
+        };
+        let folder = tempfile::tempdir()?;
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../jvm/ConnectBench.java");
+        let compiled = Command::new("javac").args(["-cp", &jars, "-d"]).arg(folder.path()).arg(source).status();
+        match compiled {
+            Err(error) => {
+                println!("no rows of the JVM: javac does not start ({error}); install a JDK of version 17 or later");
+                return Ok(None);
+            }
+            Ok(status) => ensure!(status.success(), "tests/jvm/ConnectBench.java does not compile"),
+        }
+        let classpath = format!("{}:{jars}", folder.path().display());
+        Ok(Some(Jvm { classpath, folder }))
+    }
+
+    /// Measures a row on records: value and header each.
+    ///
+    /// # Errors
+    /// When the JVM fails.
+    pub fn measure(&self, row: &Row, records: &[(Option<Vec<u8>>, Option<Vec<u8>>)]) -> anyhow::Result<Measured> {
+        let mut java = Command::new("java")
+            .args(["-Dlog4j2.level=OFF", "-cp", &self.classpath, "ConnectBench"])
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("java")?;
+        java.stdin.take().context("piped")?.write_all(question(row, records).as_bytes())?;
+        let output = java.wait_with_output()?;
+        ensure!(output.status.success(), "the JVM failed at {}", row.name);
+        answer(&String::from_utf8(output.stdout)?).with_context(|| format!("the JVM's answer to {}", row.name))
+    }
+}
+
+fn question(row: &Row, records: &[(Option<Vec<u8>>, Option<Vec<u8>>)]) -> String {
+    let mut lines = String::new();
+    let mut line = |fields: &[&str]| lines += &(fields.join("\t") + "\n");
+    for (side, config) in [("decode", row.decode), ("encode", row.encode)] {
+        with_headers(config).iter().for_each(|(key, value)| line(&[side, key, value]));
+    }
+    for (number, config) in row.transforms.iter().copied().enumerate() {
+        let config: Config = config;
+        config.iter().for_each(|(key, value)| line(&["transform", &number.to_string(), key, value]));
+    }
+    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or("-".to_owned(), |bytes| STANDARD.encode(bytes));
+    for (value, header) in records {
+        line(&["record", "-", &text(value), &text(header)]);
+    }
+    lines
+}
+
+fn answer(text: &str) -> anyhow::Result<Measured> {
+    let mut lines = text.lines();
+    let first = lines.next().context("nothing")?;
+    let bytes = |field: &str| if field == "-" { Ok(None) } else { STANDARD.decode(field).map(Some) };
+    let first: Vec<_> = first.split('\t').skip(1).map(bytes).collect::<Result<_, _>>()?;
+    let first = first.try_into().ok().context("a record has a key, a value and a header")?;
+    let figures: Vec<f64> = lines.next().context("no figures")?.split('\t').map(str::parse).collect::<Result<_, _>>()?;
+    let [thread, process] = figures[..] else { anyhow::bail!("two figures are expected") };
+    Ok(Measured { thread, process, first })
+}
