@@ -379,7 +379,9 @@ pub fn reference() -> String {
             let limits = match key.check {
                 Check::AtLeast(min) => format!(" At least {min}."),
                 Check::Between(min, max) => format!(" From {min} to {max}."),
-                Check::OneOf(words) | Check::OneOfAnyCase(words) | Check::EachOf(words) => format!(" One of `{}`.", words.join("`, `")),
+                Check::OneOf(words) | Check::OneOfAnyCase(words) | Check::EachOf(words) => {
+                    format!(" One of `{}`.", words.join("`, `"))
+                }
                 Check::Partitions | Check::Replication => " -1 leaves it to the brokers.".to_owned(),
                 Check::Any | Check::Listeners => String::new(),
             };

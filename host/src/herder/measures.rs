@@ -12,7 +12,8 @@ use super::context::Context;
 use super::model::{Bounded, ConnectorReport, InstanceReport, TaskDetails, TaskReport};
 use super::{Herder, KAFKA_CONNECT_VERSION, State};
 use crate::metrics::{
-    ConnectorView, GroupView, InstanceUse, Process, RestCounters, Scrape, Stall, TaskReading, TaskView, Vitals, WorkerView, now_millis,
+    ConnectorView, GroupView, InstanceUse, Process, RestCounters, Scrape, Stall, TaskReading, TaskView, Vitals, WorkerView,
+    now_millis,
 };
 use crate::sandbox::{InstanceLimits, LIMIT_KEYS};
 use crate::store::Connector;
@@ -130,7 +131,14 @@ impl Herder {
         let scrape = Scrape {
             names: settings.names,
             worker: self.worker_view(&tasks),
-            connectors: self.context.configs.snapshot().connectors.iter().map(|(name, known)| self.connector_view(name, known)).collect(),
+            connectors: self
+                .context
+                .configs
+                .snapshot()
+                .connectors
+                .iter()
+                .map(|(name, known)| self.connector_view(name, known))
+                .collect(),
             tasks,
             rest: self.rest_counters().read(),
             process: Process::read(),

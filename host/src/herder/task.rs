@@ -45,7 +45,8 @@ impl Task {
             Ok(handle) => {
                 tracing::info!(connector = &*plan.name, task = number, "The task starts.");
                 context.measures.started(&plan.name, number, handle.vitals());
-                let reporter = tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase(), recovery.clone()));
+                let reporter =
+                    tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase(), recovery.clone()));
                 Some(Started { handle, reporter })
             }
             Err(message) => {
@@ -86,7 +87,9 @@ impl Task {
         let awaits_restart = self.recovery.due().is_some();
         let unassigned = || context.statuses.put_task_safe(name, number, context.status(name, State::Unassigned, None));
         let Some(mut running) = self.running else {
-            return if awaits_restart { unassigned() };
+            return if awaits_restart {
+                unassigned()
+            };
         };
         let within = context.settings.graceful_stop;
         running.handle.stop(within).await;
@@ -129,13 +132,7 @@ async fn launch(
 }
 
 /// Writes each phase of a task as its status.
-async fn report(
-    context: Arc<Context>,
-    plan: Arc<Plan>,
-    number: u32,
-    mut phases: watch::Receiver<TaskPhase>,
-    recovery: Recovery,
-) {
+async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases: watch::Receiver<TaskPhase>, recovery: Recovery) {
     let statuses = &context.statuses;
     let mut has_run = false;
     loop {

@@ -120,7 +120,8 @@ impl ClientSettings {
         task: u32,
         config: &[(String, String)],
     ) -> Result<Self, SettingsError> {
-        let settings = Self::layered(ClientKind::Producer, format!("connector-producer-{connector}-{task}"), &[], worker, config)?;
+        let settings =
+            Self::layered(ClientKind::Producer, format!("connector-producer-{connector}-{task}"), &[], worker, config)?;
         Ok(settings.owned_by(connector, Some(task)))
     }
 

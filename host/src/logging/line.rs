@@ -233,15 +233,21 @@ mod tests {
                       \x20 INFO [other|task-1] t: for another\n";
         assert_eq!(text, expect);
         let owners: Vec<_> = json.iter().map(|line| (line["connector"].as_str(), line["task"].as_u64())).collect();
-        assert_eq!(owners, [
-            (None, None),
-            (Some("lines-in"), None),
-            (Some("lines-in"), Some(2)),
-            (Some("lines-in"), Some(0)),
-            (Some("other"), Some(1))
-        ]);
+        assert_eq!(
+            owners,
+            [
+                (None, None),
+                (Some("lines-in"), None),
+                (Some("lines-in"), Some(2)),
+                (Some("lines-in"), Some(0)),
+                (Some("other"), Some(1))
+            ]
+        );
         assert_eq!(json[3]["fields"], json!({"path": "/a b", "flag": true}));
-        assert_eq!((&json[3]["message"], &json[3]["level"], &json[3]["target"]), (&json!("for the task"), &json!("ERROR"), &json!("t")));
+        assert_eq!(
+            (&json[3]["message"], &json[3]["level"], &json[3]["target"]),
+            (&json!("for the task"), &json!("ERROR"), &json!("t"))
+        );
     }
 
     #[test]

@@ -175,7 +175,8 @@ impl ClientStats {
     /// Ends a span of the sampling window.
     pub(super) fn tick(&self) {
         let mut state = self.lock();
-        let latest = state.latest.as_ref().map_or((Instant::now(), ClientTotals::default()), |(at, figures)| (*at, figures.totals));
+        let latest =
+            state.latest.as_ref().map_or((Instant::now(), ClientTotals::default()), |(at, figures)| (*at, figures.totals));
         state.samples.push(latest.0, latest.1);
     }
 

@@ -7,8 +7,8 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -69,7 +69,7 @@ enum SampleValue {
 pub(super) struct Histogram {
     pub(super) sum: f64,
     pub(super) count: u64,
-    /// Largest value and number of those up to it and above the one before; the last is `f64::MAX` for the rest.
+    /// Largest value and number of those up to it and above the one before; the last is `f64::INFINITY` for the rest.
     pub(super) buckets: Vec<(f64, u64)>,
 }
 
@@ -170,7 +170,7 @@ mod tests {
         out.family("up", "Whether.", Kind::Gauge);
         out.number(&[], 1.0);
         out.family("time_seconds", "How long.", Kind::Histogram);
-        out.histogram(&[("path", "/")], Histogram { sum: 0.5, count: 3, buckets: vec![(0.1, 2), (f64::MAX, 1)] });
+        out.histogram(&[("path", "/")], Histogram { sum: 0.5, count: 3, buckets: vec![(0.1, 2), (f64::INFINITY, 1)] });
         let expect = "# HELP records_total How many.\n# TYPE records_total counter\n\
             records_total{connector=\"a\\\"b\\\\c\\nd\",task=\"0\"} 5.0\n\
             # HELP up Whether.\n# TYPE up gauge\nup 1.0\n\

@@ -9,8 +9,7 @@ use super::task::InstanceUse;
 use crate::sandbox::InstanceLimits;
 
 const TASK: &[(&str, &str)] = &[("connector", "connector"), ("task", "task")];
-const INSTANCE: &[(&str, &str)] =
-    &[("connector", "connector"), ("task", "task"), ("instance", "instance"), ("class", "class")];
+const INSTANCE: &[(&str, &str)] = &[("connector", "connector"), ("task", "task"), ("instance", "instance"), ("class", "class")];
 
 const fn figure<S>(name: &'static str, help: &'static str, value: fn(&S) -> Value) -> Attribute<S> {
     Attribute { name, help, value }
@@ -37,9 +36,7 @@ const TASKS: Group<TaskView> = Group {
     reporter: None,
     labels: TASK,
     attributes: &[
-        figure("restarts-total", "Starts of the task after its first one on this worker.", |t| {
-            t.starts.saturating_sub(1).into()
-        }),
+        figure("restarts-total", "Starts of the task after its first one on this worker.", |t| t.starts.saturating_sub(1).into()),
         figure("failures-total", "Failures of the task on this worker.", |t| t.failures.into()),
         figure("records-in-total", "Records polled or consumed.", |t| t.of(|r| r.now.records_in as f64)),
         figure("records-out-total", "Records acknowledged by Kafka, or taken by put.", |t| t.of(|r| r.now.records_out as f64)),
@@ -58,9 +55,11 @@ const TASKS: Group<TaskView> = Group {
         figure("stalled", "Whether one step of the task has been under way, or tried again, for too long: 1 or 0.", |t| {
             t.of(|r| f64::from(r.stall.is_some()))
         }),
-        figure("stalled-since-timestamp-seconds", "Since when that step has been under way; 0 if the task is not stalled.", |t| {
-            t.of(|r| r.stall.map_or(0.0, |stall| stall.since as f64 / 1000.0))
-        }),
+        figure(
+            "stalled-since-timestamp-seconds",
+            "Since when that step has been under way; 0 if the task is not stalled.",
+            |t| t.of(|r| r.stall.map_or(0.0, |stall| stall.since as f64 / 1000.0)),
+        ),
     ],
 };
 
@@ -85,9 +84,7 @@ const INSTANCES: Group<Instance> = Group {
         figure("crossings-total", "Calls into the instance.", |(i, _)| i.usage.calls.into()),
         figure("call-transfer-limit-bytes", "What the instance may hand over in one call.", |(_, l)| l.hostcall_bytes.into()),
         figure("batch-records-limit", "Records that it may answer with at once.", |(_, l)| u64::from(l.batch_records).into()),
-        figure("log-lines-dropped-total", "Lines of its log that were over its rate.", |(i, _)| {
-            i.usage.log_lines_dropped.into()
-        }),
+        figure("log-lines-dropped-total", "Lines of its log that were over its rate.", |(i, _)| i.usage.log_lines_dropped.into()),
         figure("log-lines-limit-rate", "Lines that it may log.", |(_, l)| u64::from(l.log_lines_per_second).into()),
         figure("log-line-limit-bytes", "Length after which a line is cut.", |(_, l)| u64::from(l.log_line_bytes).into()),
     ],
@@ -135,8 +132,7 @@ pub(super) fn tell(scrape: &Scrape, out: &mut Exposition) {
     for task in &scrape.tasks {
         for (vitals, reading) in task.vitals.iter() {
             for (place, instance) in reading.instances.iter().enumerate().take(MAX_PARTS_OF_CLIENT) {
-                let labels =
-                    vec![task.connector.to_string(), task.task.to_string(), place.to_string(), instance.class.clone()];
+                let labels = vec![task.connector.to_string(), task.task.to_string(), place.to_string(), instance.class.clone()];
                 instances.push((labels, (instance.clone(), vitals.limits.clone())));
             }
         }
@@ -170,7 +166,10 @@ pub(super) fn describe() -> Vec<(&'static str, Vec<Described>)> {
         "seconds",
     );
     vec![
-        ("The worker", [WORKER.describe(&["build-info"]), vec![rest, told(LEFT_OUT_NAME, "gauge", &[], LEFT_OUT_HELP, "")]].concat()),
+        (
+            "The worker",
+            [WORKER.describe(&["build-info"]), vec![rest, told(LEFT_OUT_NAME, "gauge", &[], LEFT_OUT_HELP, "")]].concat(),
+        ),
         ("Tasks", TASKS.describe(&[])),
         ("Plugin instances: what they use and what they are allowed", INSTANCES.describe(&[])),
         ("The process", [PROCESS.describe(&[]), PROCESS_START.describe(&[])].concat()),

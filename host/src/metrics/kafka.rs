@@ -118,7 +118,9 @@ const SINK_METRICS: Group<TaskView> = Group {
             t.of(|r| r.now.commits_skipped as f64)
         }),
         figure("put-batch-max-time-ms", "Longest put.", |t| t.of(|r| millis(r.maxima.call_micros as f64))),
-        figure("put-batch-avg-time-ms", "Average time of a put.", |t| t.of(|r| millis(r.average(|c| c.call_micros, |c| c.calls)))),
+        figure("put-batch-avg-time-ms", "Average time of a put.", |t| {
+            t.of(|r| millis(r.average(|c| c.call_micros, |c| c.calls)))
+        }),
         figure("sink-record-active-count", "Records read but not yet committed.", |t| t.of(|r| r.active as f64)),
         figure("sink-record-active-count-max", "Most records read but not yet committed.", |t| {
             t.of(|r| r.maxima.active.max(r.active) as f64)
@@ -141,9 +143,7 @@ const ERROR_METRICS: Group<TaskView> = Group {
         figure("total-records-skipped", "Records left out.", |t| t.of(|r| r.now.records_skipped as f64)),
         figure("total-retries", "Repetitions after a passing error.", |t| t.of(|r| r.now.retries as f64)),
         figure("total-errors-logged", "Errors of records written to the log.", |t| t.of(|r| r.now.errors_logged as f64)),
-        figure("deadletterqueue-produce-requests", "Records for the dead letter queue.", |t| {
-            t.of(|r| r.now.dead_letters as f64)
-        }),
+        figure("deadletterqueue-produce-requests", "Records for the dead letter queue.", |t| t.of(|r| r.now.dead_letters as f64)),
         figure("deadletterqueue-produce-failures", "Records that the dead letter queue did not take.", |t| {
             t.of(|r| r.now.dead_letter_failures as f64)
         }),
@@ -288,7 +288,7 @@ macro_rules! network {
     ($role:literal, $metrics:ident, $nodes:ident) => {
         const $metrics: Group<ClientView> = Group {
             own: None,
-    jmx: Some(concat!("kafka_", $role)),
+            jmx: Some(concat!("kafka_", $role)),
             reporter: Some(concat!("kafka_", $role, "_", $role, "_metrics")),
             labels: CLIENT,
             attributes: &[
@@ -313,7 +313,7 @@ macro_rules! network {
 
         const $nodes: Group<super::client::NodeFigures> = Group {
             own: None,
-    jmx: Some(concat!("kafka_", $role, "_node")),
+            jmx: Some(concat!("kafka_", $role, "_node")),
             reporter: Some(concat!("kafka_", $role, "_", $role, "_node_metrics")),
             labels: NODE,
             attributes: &[
@@ -487,10 +487,9 @@ fn tell_clients(scrape: &Scrape, clients: &[ClientView], out: &mut Exposition) {
     let names = scrape.names;
     let of = |role| clients.iter().filter(move |client| client.role == role);
     let (producers, consumers) = (of(ClientRole::Producer), of(ClientRole::Consumer));
-    for (role, network, nodes) in [
-        (ClientRole::Producer, PRODUCER_NETWORK, PRODUCER_NODES),
-        (ClientRole::Consumer, CONSUMER_NETWORK, CONSUMER_NODES),
-    ] {
+    for (role, network, nodes) in
+        [(ClientRole::Producer, PRODUCER_NETWORK, PRODUCER_NODES), (ClientRole::Consumer, CONSUMER_NETWORK, CONSUMER_NODES)]
+    {
         network.tell(out, names, of(role).map(|client| (client.label(), client)));
         let each = of(role).flat_map(|client| client.reading.figures.nodes.iter().map(|node| (client.and(node.id), node)));
         nodes.tell(out, names, each);
@@ -504,7 +503,11 @@ fn tell_clients(scrape: &Scrape, clients: &[ClientView], out: &mut Exposition) {
         client.reading.figures.partitions.iter().map(move |part| (labels(&part.topic, part.partition), part))
     });
     CONSUMER_PARTITIONS.tell(out, names, partitions);
-    CONSUMER_GROUPS.tell(out, names, consumers.filter_map(|client| Some((client.label(), client.reading.figures.group.as_ref()?))));
+    CONSUMER_GROUPS.tell(
+        out,
+        names,
+        consumers.filter_map(|client| Some((client.label(), client.reading.figures.group.as_ref()?))),
+    );
 }
 
 /// Attributes that are told as labels.
@@ -553,10 +556,7 @@ pub(super) fn describe() -> Vec<(&'static str, Vec<Described>)> {
         ("producer-topic-metrics", PRODUCER_TOPICS.describe(TEXTS)),
         ("consumer-metrics", CONSUMER_NETWORK.describe(TEXTS)),
         ("consumer-node-metrics", CONSUMER_NODES.describe(TEXTS)),
-        (
-            "consumer-fetch-manager-metrics",
-            [CONSUMER_FETCHES.describe(TEXTS), CONSUMER_PARTITIONS.describe(TEXTS)].concat(),
-        ),
+        ("consumer-fetch-manager-metrics", [CONSUMER_FETCHES.describe(TEXTS), CONSUMER_PARTITIONS.describe(TEXTS)].concat()),
         ("consumer-coordinator-metrics", CONSUMER_GROUPS.describe(TEXTS)),
     ]
 }

@@ -13,7 +13,9 @@ pub fn reference() -> String {
     let [kafka, own] = documented();
     let mut text = String::from("\n## Kafka Connect's\n");
     for (title, figures) in kafka {
-        text.push_str(&format!("\n### {title}\n\n| JMX exporter | reporter | type | labels | meaning | unit |\n|---|---|---|---|---|---|\n"));
+        text.push_str(&format!(
+            "\n### {title}\n\n| JMX exporter | reporter | type | labels | meaning | unit |\n|---|---|---|---|---|---|\n"
+        ));
         for figure in figures {
             let (name, reporter) = (cell(figure.name.as_deref()), cell(figure.reporter.as_deref()));
             let rest = [figure.kind, &figure.labels.join(", "), figure.help, figure.unit].join(" | ");

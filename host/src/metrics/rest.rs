@@ -71,7 +71,7 @@ impl RestCounters {
             .iter()
             .map(|entry| {
                 let ((method, path, status), times) = (entry.key(), entry.value());
-                let bounds = BOUNDS.into_iter().chain([f64::MAX]);
+                let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
                 let buckets = bounds.zip(times.buckets).collect();
                 let times = Histogram { sum: times.sum.as_secs_f64(), count: times.count, buckets };
                 RestReading { method, path: path.clone(), status: *status, times }
@@ -93,10 +93,10 @@ mod tests {
         counters.note("GET", "/", 200, Duration::from_secs(100));
         counters.note("BREW", "/", 405, Duration::ZERO);
         let read = counters.read();
-        assert_eq!(read.iter().map(|kind| (kind.method, kind.status, kind.times.count)).collect::<Vec<_>>(), [
-            ("GET", 200, 2),
-            ("other", 405, 1)
-        ]);
+        assert_eq!(
+            read.iter().map(|kind| (kind.method, kind.status, kind.times.count)).collect::<Vec<_>>(),
+            [("GET", 200, 2), ("other", 405, 1)]
+        );
         let counts: Vec<u64> = read[0].times.buckets.iter().map(|(_, count)| *count).collect();
         assert_eq!(counts, [0, 1, 0, 0, 0, 0, 0, 0, 1]);
     }

@@ -307,7 +307,8 @@ impl TaskCounters {
     /// The step that has been under way longest, if that is longer than `limit`.
     pub fn stall(&self, limit: Duration) -> Option<Stall> {
         let latest = now_millis().saturating_sub(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
-        let begun = Step::ALL.iter().zip(&self.steps).map(|(step, since)| Stall { step: *step, since: since.load(Ordering::Relaxed) });
+        let begun =
+            Step::ALL.iter().zip(&self.steps).map(|(step, since)| Stall { step: *step, since: since.load(Ordering::Relaxed) });
         begun.filter(|stall| stall.since != 0 && stall.since < latest).min_by_key(|stall| stall.since)
     }
 

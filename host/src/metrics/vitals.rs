@@ -105,8 +105,10 @@ impl Vitals {
     /// What there is to read now; a step that takes longer than `stalled_after` holds the task up.
     pub fn read(&self, stalled_after: Duration) -> TaskReading {
         let window = self.window();
-        let (before, passed) =
-            window.totals.oldest(Instant::now()).map_or((TaskTotals::default(), Duration::ZERO), |(totals, passed)| (*totals, passed));
+        let (before, passed) = window
+            .totals
+            .oldest(Instant::now())
+            .map_or((TaskTotals::default(), Duration::ZERO), |(totals, passed)| (*totals, passed));
         let counters = &self.counters;
         TaskReading {
             now: counters.totals(),

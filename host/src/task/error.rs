@@ -20,7 +20,9 @@ pub(super) enum TaskError {
     #[error("{error}; the search for a record that is at fault ended: {why}")]
     NotTheRecord { error: Box<TaskError>, why: String },
     /// Crash after crash, and the plugin lets nothing be committed.
-    #[error("too many records were left out over which the plugin crashed, while it lets no offset behind them be committed; mend the plugin")]
+    #[error(
+        "too many records were left out over which the plugin crashed, while it lets no offset behind them be committed; mend the plugin"
+    )]
     TooManyFound,
     /// The dead letter queue does not take records.
     #[error("Could not write to the dead letter queue {topic}: {reason}; the records' offsets are not committed")]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::watch;
-use tracing::Instrument;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::backoff::Backoff;
 use super::error::TaskError;

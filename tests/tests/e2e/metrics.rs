@@ -36,9 +36,7 @@ fn wait_samples(rest: &Rest, expect: &[(&str, &[(&str, &str)], f64)]) -> Exposit
         let differs = expect.iter().find(|(name, labels, value)| told.get(name, labels) != Some(*value));
         match differs {
             None => Ok(told),
-            Some((name, labels, value)) => {
-                Err(format!("{name}{labels:?} is {:?}, not {value}", told.get(name, labels)))
-            }
+            Some((name, labels, value)) => Err(format!("{name}{labels:?} is {:?}, not {value}", told.get(name, labels))),
         }
     })
 }
@@ -60,34 +58,37 @@ fn counters_agree_with_the_records_that_moved() {
     let consumer = [("clientid", "connector-consumer-out-0")];
     let producer = [("clientid", "connector-producer-in-0")];
     let status = |status| [("task", "0"), ("connector", "in"), ("status", status)];
-    let first = wait_samples(rest, &[
-        ("kafka_connect_source_task_source_record_poll_total", &source, 300.0),
-        ("kafka_connect_source_task_source_record_write_total", &source, 300.0),
-        ("kafka_connect_source_task_source_record_active_count", &source, 0.0),
-        ("kafka_connect_source_task_metrics_source_record_poll", &source, 300.0),
-        ("kafka_connect_sink_task_sink_record_read_total", &sink, 300.0),
-        ("kafka_connect_sink_task_sink_record_send_total", &sink, 300.0),
-        ("kafka_connect_sink_task_sink_record_active_count", &sink, 0.0),
-        ("kafka_connect_sink_task_partition_count", &sink, 2.0),
-        ("kafka_connect_connector_task_status", &status("running"), 1.0),
-        ("kafka_connect_connector_task_metrics_status_info", &status("running"), 1.0),
-        ("kafka_connect_worker_connector_count", &[], 2.0),
-        ("kafka_connect_worker_task_count", &[], 2.0),
-        ("kafka_connect_worker_task_startup_success_total", &[], 2.0),
-        ("kafka_connect_worker_connector_running_task_count", &[("connector", "in")], 1.0),
-        ("kafka_connect_coordinator_assigned_tasks", &[], 2.0),
-        ("kafka_connect_worker_rebalance_rebalancing", &[], 0.0),
-        ("kafka_connect_connector_transform_transform_version", &[("transform", "hoist")], 1.0),
-        ("kafka_consumer_fetch_manager_records_consumed_total", &consumer, 300.0),
-        ("kafka_consumer_fetch_manager_records_lag_max", &consumer, 0.0),
-        ("kafka_producer_record_send_total", &producer, 300.0),
-        ("kafka_producer_topic_record_send_total", &[("topic", &topic.name)], 300.0),
-        ("hawser_task_records_out_total", &sink, 300.0),
-        ("hawser_task_restarts_total", &sink, 0.0),
-        ("hawser_task_stalled", &sink, 0.0),
-        ("hawser_catalogue_plugins", &[], 2.0),
-        ("hawser_metrics_left_out", &[], 0.0),
-    ]);
+    let first = wait_samples(
+        rest,
+        &[
+            ("kafka_connect_source_task_source_record_poll_total", &source, 300.0),
+            ("kafka_connect_source_task_source_record_write_total", &source, 300.0),
+            ("kafka_connect_source_task_source_record_active_count", &source, 0.0),
+            ("kafka_connect_source_task_metrics_source_record_poll", &source, 300.0),
+            ("kafka_connect_sink_task_sink_record_read_total", &sink, 300.0),
+            ("kafka_connect_sink_task_sink_record_send_total", &sink, 300.0),
+            ("kafka_connect_sink_task_sink_record_active_count", &sink, 0.0),
+            ("kafka_connect_sink_task_partition_count", &sink, 2.0),
+            ("kafka_connect_connector_task_status", &status("running"), 1.0),
+            ("kafka_connect_connector_task_metrics_status_info", &status("running"), 1.0),
+            ("kafka_connect_worker_connector_count", &[], 2.0),
+            ("kafka_connect_worker_task_count", &[], 2.0),
+            ("kafka_connect_worker_task_startup_success_total", &[], 2.0),
+            ("kafka_connect_worker_connector_running_task_count", &[("connector", "in")], 1.0),
+            ("kafka_connect_coordinator_assigned_tasks", &[], 2.0),
+            ("kafka_connect_worker_rebalance_rebalancing", &[], 0.0),
+            ("kafka_connect_connector_transform_transform_version", &[("transform", "hoist")], 1.0),
+            ("kafka_consumer_fetch_manager_records_consumed_total", &consumer, 300.0),
+            ("kafka_consumer_fetch_manager_records_lag_max", &consumer, 0.0),
+            ("kafka_producer_record_send_total", &producer, 300.0),
+            ("kafka_producer_topic_record_send_total", &[("topic", &topic.name)], 300.0),
+            ("hawser_task_records_out_total", &sink, 300.0),
+            ("hawser_task_restarts_total", &sink, 0.0),
+            ("hawser_task_stalled", &sink, 0.0),
+            ("hawser_catalogue_plugins", &[], 2.0),
+            ("hawser_metrics_left_out", &[], 0.0),
+        ],
+    );
     let at_least = |name: &str, labels: &[(&str, &str)], least: f64| {
         let told = first.get(name, labels);
         assert!(told.is_some_and(|value| value >= least), "{name}{labels:?} is {told:?}, below {least}");
@@ -101,7 +102,11 @@ fn counters_agree_with_the_records_that_moved() {
     at_least("hawser_instance_memory_bytes", &[("connector", "out"), ("instance", "1")], 65_536.0);
     at_least("hawser_instance_crossings_total", &[("connector", "in"), ("instance", "0")], 2.0);
     at_least("process_resident_memory_bytes", &[], 1e6);
-    at_least("hawser_rest_request_seconds_count", &[("method", "PUT"), ("path", "/connectors/{name}/config"), ("status", "201")], 2.0);
+    at_least(
+        "hawser_rest_request_seconds_count",
+        &[("method", "PUT"), ("path", "/connectors/{name}/config"), ("status", "201")],
+        2.0,
+    );
 
     let second = scrape(rest);
     for before in first.families.values().filter(|family| family.kind == "counter").flat_map(|family| &family.samples) {
@@ -112,7 +117,7 @@ fn counters_agree_with_the_records_that_moved() {
 
     // The default answer is Kafka Connect's and nothing more.
     let plain = rest.get("/connectors/out/status").expect(200);
-    let keys: Vec<&String> = plain.as_object().expect("an object").keys().collect();
+    let keys: Vec<&str> = plain.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!((keys, plain["tasks"][0].get("hawser")), (vec!["name", "connector", "tasks", "type"], None));
     let detailed = rest.get("/connectors/out/status?expand=hawser").expect(200);
     assert_eq!(detailed["hawser"]["limits"]["sandbox.memory.bytes"], 268_435_456);
@@ -121,7 +126,11 @@ fn counters_agree_with_the_records_that_moved() {
 }
 
 fn check_task(report: &Value) {
-    assert_eq!((&report["stalled"], &report["records_in"], &report["restarts"]), (&json!(false), &json!(300), &json!(0)), "{report}");
+    assert_eq!(
+        (&report["stalled"], &report["records_in"], &report["restarts"]),
+        (&json!(false), &json!(300), &json!(0)),
+        "{report}"
+    );
     assert!(report["last_progress"].as_i64().is_some_and(|millis| millis > 1_700_000_000_000), "{report}");
     let instances = report["instances"].as_array().expect("instances");
     assert_eq!(instances.len(), 2, "{report}");
@@ -151,30 +160,37 @@ fn failures_and_dead_letters_are_visible() {
     assert_eq!(rest.put(&format!("/connectors/{path}/config"), &failing).status, 201);
 
     let sink = [("connector", "tolerant"), ("task", "0")];
-    wait_samples(rest, &[
-        ("kafka_connect_task_error_total_record_failures", &sink, 2.0),
-        ("kafka_connect_task_error_total_record_errors", &sink, 2.0),
-        ("kafka_connect_task_error_total_records_skipped", &sink, 2.0),
-        ("kafka_connect_task_error_total_errors_logged", &sink, 2.0),
-        ("kafka_connect_task_error_deadletterqueue_produce_requests", &sink, 2.0),
-        ("kafka_connect_task_error_deadletterqueue_produce_failures", &sink, 0.0),
-        ("kafka_connect_task_error_metrics_deadletterqueue_produce_requests", &sink, 2.0),
-        ("kafka_connect_sink_task_sink_record_send_total", &sink, 3.0),
-        ("kafka_producer_record_send_total", &[("clientid", "connector-dlq-producer-tolerant-0")], 2.0),
-        ("kafka_connect_connector_task_status", &[("connector", name), ("status", "failed")], 1.0),
-        ("kafka_connect_connector_status", &[("connector", name), ("status", "running")], 1.0),
-        ("kafka_connect_worker_connector_failed_task_count", &[("connector", name)], 1.0),
-        ("hawser_task_failures_total", &[("connector", name)], 1.0),
-        ("hawser_task_restarts_total", &[("connector", name)], 0.0),
-    ]);
+    wait_samples(
+        rest,
+        &[
+            ("kafka_connect_task_error_total_record_failures", &sink, 2.0),
+            ("kafka_connect_task_error_total_record_errors", &sink, 2.0),
+            ("kafka_connect_task_error_total_records_skipped", &sink, 2.0),
+            ("kafka_connect_task_error_total_errors_logged", &sink, 2.0),
+            ("kafka_connect_task_error_deadletterqueue_produce_requests", &sink, 2.0),
+            ("kafka_connect_task_error_deadletterqueue_produce_failures", &sink, 0.0),
+            ("kafka_connect_task_error_metrics_deadletterqueue_produce_requests", &sink, 2.0),
+            ("kafka_connect_sink_task_sink_record_send_total", &sink, 3.0),
+            ("kafka_producer_record_send_total", &[("clientid", "connector-dlq-producer-tolerant-0")], 2.0),
+            ("kafka_connect_connector_task_status", &[("connector", name), ("status", "failed")], 1.0),
+            ("kafka_connect_connector_status", &[("connector", name), ("status", "running")], 1.0),
+            ("kafka_connect_worker_connector_failed_task_count", &[("connector", name)], 1.0),
+            ("hawser_task_failures_total", &[("connector", name)], 1.0),
+            ("hawser_task_restarts_total", &[("connector", name)], 0.0),
+        ],
+    );
     rest.post_empty(&format!("/connectors/{path}/tasks/0/restart")).expect(204);
-    wait_samples(rest, &[
-        ("hawser_task_failures_total", &[("connector", name)], 2.0),
-        ("hawser_task_restarts_total", &[("connector", name)], 1.0),
-    ]);
+    wait_samples(
+        rest,
+        &[
+            ("hawser_task_failures_total", &[("connector", name)], 2.0),
+            ("hawser_task_restarts_total", &[("connector", name)], 1.0),
+        ],
+    );
     rest.delete(&format!("/connectors/{path}")).expect(204);
     wait_for("the deleted connector to be forgotten", Deadline::SHORT, || {
-        let left: Vec<_> = scrape(rest).samples().filter(|s| s.labels.get("connector").is_some_and(|c| c == name)).cloned().collect();
+        let left: Vec<_> =
+            scrape(rest).samples().filter(|s| s.labels.get("connector").is_some_and(|c| c == name)).cloned().collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
 }
@@ -242,7 +258,9 @@ fn the_dashboard_reads_what_a_worker_tells() {
         let place = &panel["gridPos"];
         let number = |key: &str| place[key].as_u64().unwrap_or_else(|| panic!("{key} in {place}"));
         assert!(number("x") + number("w") <= 24, "{place}");
-        for (x, y) in (number("x")..number("x") + number("w")).flat_map(|x| (number("y")..number("y") + number("h")).map(move |y| (x, y))) {
+        for (x, y) in
+            (number("x")..number("x") + number("w")).flat_map(|x| (number("y")..number("y") + number("h")).map(move |y| (x, y)))
+        {
             assert!(cells.insert((x, y)), "{} lies on another panel", panel["title"]);
         }
         let kind = panel["type"].as_str().expect("a type");
@@ -254,7 +272,8 @@ fn the_dashboard_reads_what_a_worker_tells() {
             let expression = target["expr"].as_str().expect("an expression");
             let names = names_in(expression);
             assert!(!names.is_empty(), "{expression}");
-            let used = expression.split('$').skip(1).map(|rest| rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next());
+            let used =
+                expression.split('$').skip(1).map(|rest| rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next());
             for variable in used.flatten().filter(|name| !name.starts_with("__")) {
                 assert!(known.contains(variable), "${variable} in {expression}");
             }
@@ -285,7 +304,8 @@ fn each_line_of_the_log_says_for_whom() {
     rest.upload(&Plugin::built("file"));
     let topic = Topic::create(Kafka::shared(), "logged", 1);
     topic.produce(["1"]);
-    let chatty = json!({"connector.class": "HostileSource", "tasks.max": "1", "topic": topic.name, "poll": "log", "n": "1", "idle": "20"});
+    let chatty =
+        json!({"connector.class": "HostileSource", "tasks.max": "1", "topic": topic.name, "poll": "log", "n": "1", "idle": "20"});
     rest.configure("chatty", &chatty);
     let output = folder(&worker, "out").join("lines");
     // librdkafka says at its start that it knows no such setting of a consumer: a line of the client.
@@ -299,7 +319,9 @@ fn each_line_of_the_log_says_for_whom() {
     wait_for("lines of plugins, clients, tasks and connectors", Deadline::SHORT, || {
         let lines = lines();
         let has = |target: &str, connector: &str, task: Value| {
-            lines.iter().any(|line| line["target"].as_str().is_some_and(|t| t.starts_with(target)) && is_of(line, connector, task.clone()))
+            lines.iter().any(|line| {
+                line["target"].as_str().is_some_and(|t| t.starts_with(target)) && is_of(line, connector, task.clone())
+            })
         };
         let found = [
             has("hawser::plugin", "chatty", json!(0)),
@@ -320,10 +342,15 @@ fn each_line_of_the_log_says_for_whom() {
 
     // One line for each request, without its query; and levels that change at run time, here and on all workers.
     let requests = |part: &str| {
-        lines().iter().filter(|line| line["target"] == "hawser::access" && line["message"].as_str().is_some_and(|m| m.contains(part))).count()
+        lines()
+            .iter()
+            .filter(|line| line["target"] == "hawser::access" && line["message"].as_str().is_some_and(|m| m.contains(part)))
+            .count()
     };
     rest.get("/connectors/seen?token=hidden");
-    wait_for("a line for the request", Deadline::SHORT, || if requests("GET /connectors/seen") == 1 { Ok(()) } else { Err(String::new()) });
+    wait_for("a line for the request", Deadline::SHORT, || {
+        if requests("GET /connectors/seen") == 1 { Ok(()) } else { Err(String::new()) }
+    });
     assert!(!worker.log().contains("token=hidden"));
     assert_eq!(rest.put("/admin/loggers/hawser.access", &json!({"level": "WARN"})).expect(200), json!(["hawser.access"]));
     rest.get("/connectors/unseen");

@@ -8,11 +8,19 @@ async fn metrics_are_told_to_whoever_asks() {
     let api = Api::new().await;
     api.create("a \"b\\c", "").await;
     api.until("a \"b\\c", "RUNNING RUNNING").await;
-    for (path, accept) in [("/metrics", None), ("/metrics/", None), ("/metrics", Some("application/openmetrics-text")), ("/metrics", Some("text/html"))] {
+    for (path, accept) in [
+        ("/metrics", None),
+        ("/metrics/", None),
+        ("/metrics", Some("application/openmetrics-text")),
+        ("/metrics", Some("text/html")),
+    ] {
         let request = Request::builder().uri(path);
         let request = accept.into_iter().fold(request, |request, accept| request.header(header::ACCEPT, accept));
         let answer = api.send(request.body(Body::empty()).unwrap()).await;
-        assert_eq!((answer.status.as_u16(), answer.headers[header::CONTENT_TYPE].to_str().unwrap()), (200, crate::metrics::CONTENT_TYPE));
+        assert_eq!(
+            (answer.status.as_u16(), answer.headers[header::CONTENT_TYPE].to_str().unwrap()),
+            (200, crate::metrics::CONTENT_TYPE)
+        );
         for line in [
             "# TYPE kafka_connect_worker_connector_count gauge",
             "kafka_connect_worker_connector_count 1.0",

@@ -111,7 +111,8 @@ impl Assignment {
     }
 
     fn uncertain(&self) -> impl Iterator<Item = (TopicPartition, u64, &Place)> {
-        let places = self.topics.iter().flat_map(|(topic, places)| places.iter().map(move |(number, place)| (topic, number, place)));
+        let places =
+            self.topics.iter().flat_map(|(topic, places)| places.iter().map(move |(number, place)| (topic, number, place)));
         places.filter_map(|(topic, number, place)| {
             Some((TopicPartition::new(topic.clone(), *number), place.committed.or(place.first)?, place))
         })
