@@ -21,8 +21,9 @@ use crate::herder::framework::Framework;
 use crate::herder::installed::Installed;
 use crate::herder::live::LiveEngine;
 use crate::herder::loggers::Loggers;
-use crate::herder::{Herder, Parts, Settings};
+use crate::herder::{Herder, Measuring, Parts, Settings};
 use crate::kafka::{Admin, ClientKind, ClientSettings};
+use crate::metrics::NameSets;
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::rest::{self, Startup};
 use crate::sandbox::{CompileLimits, InstanceLimits, Sandbox, SandboxOptions};
@@ -357,6 +358,8 @@ async fn start_herder(
         offsets: Arc::clone(&offsets),
         tracker: config.topic_tracking.then(|| Arc::clone(&statuses)),
         calls: LiveEngine::calls(),
+        window: config.metrics.window,
+        client_stats: config.metrics.client_interval,
     };
     let framework = Framework {
         classes: Arc::clone(&classes),
@@ -396,6 +399,7 @@ async fn settings(config: &WorkerConfig) -> Result<Settings> {
     Ok(Settings {
         graceful_stop: config.task_shutdown_timeout,
         task_refresh_interval: refresh,
+        metrics: measuring(config),
         topic_tracking: config.topic_tracking,
         topic_tracking_reset: config.topic_tracking_reset,
         group_id: match &config.mode {
@@ -419,6 +423,22 @@ fn identity(config: &WorkerConfig, listener: &Bound) -> Identity {
     let worker_id = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let scheme = config.rest.advertised_listener.as_deref().unwrap_or(listener.scheme());
     Identity { url: format!("{scheme}://{worker_id}").into(), worker_id: worker_id.into(), generation: 0 }
+}
+
+fn measuring(config: &WorkerConfig) -> Measuring {
+    let has = |set: &str| config.metrics.names.iter().any(|name| name == set);
+    let given = config.pairs.iter().find(|(key, _)| key == "client.id").map(|(_, id)| id.clone());
+    let (group, protocol) = match &config.mode {
+        Mode::Distributed(cluster) => (Some(cluster.group_id.as_str()), Some(cluster.protocol.clone())),
+        Mode::Standalone { .. } => (None, None),
+    };
+    Measuring {
+        names: NameSets { jmx: has("jmx"), reporter: has("reporter") },
+        window: config.metrics.window,
+        stalled_after: config.metrics.stalled_after,
+        client_id: given.unwrap_or_else(|| group.map_or("connect".to_owned(), |group| format!("connect-{group}"))),
+        protocol,
+    }
 }
 
 /// The name of this machine, as far as it is known.

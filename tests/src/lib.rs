@@ -11,6 +11,7 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
 mod connect;
+mod exposition;
 mod files;
 mod kafka;
 mod process;
@@ -21,6 +22,7 @@ mod wait;
 mod worker;
 
 pub use connect::KafkaConnect;
+pub use exposition::{Exposition, Family, Sample};
 pub use files::{Plugin, checkout, unique};
 pub use kafka::{Broker, Kafka};
 pub use registry::Registry;

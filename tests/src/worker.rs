@@ -22,6 +22,7 @@ pub struct WorkerBuilder {
     /// The worker properties; `None` with `--dev`.
     properties: Option<Vec<(String, String)>>,
     env: Vec<(String, String)>,
+    args: Vec<String>,
 }
 
 /// A running (or killed) worker with a data folder of its own. Killed when dropped; if the test is failing then, the end
@@ -36,7 +37,7 @@ pub struct Worker {
 impl Worker {
     /// `hawser serve --dev`: embedded broker, one worker.
     pub fn dev() -> WorkerBuilder {
-        WorkerBuilder { properties: None, env: Vec::new() }
+        WorkerBuilder { properties: None, env: Vec::new(), args: Vec::new() }
     }
 
     /// A worker that keeps its state in files and its records in `kafka`.
@@ -153,7 +154,7 @@ impl Drop for Worker {
 
 impl WorkerBuilder {
     fn new(kafka: &Kafka) -> Self {
-        Self { properties: Some(Vec::new()), env: Vec::new() }
+        Self { properties: Some(Vec::new()), env: Vec::new(), args: Vec::new() }
             .set("bootstrap.servers", kafka.bootstrap())
             .set("key.converter", "org.apache.kafka.connect.storage.StringConverter")
             .set("value.converter", "org.apache.kafka.connect.json.JsonConverter")
@@ -193,6 +194,12 @@ impl WorkerBuilder {
             }
             Err(_) => std::fs::read_to_string(log_path(dir.path())).unwrap_or_default(),
         }
+    }
+
+    /// Adds an argument of the command line.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
     }
 
     /// Starts it, and returns when its REST API answers.
@@ -237,6 +244,7 @@ fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), Strin
     let mut child = command
         .args(["--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir.join("data"))
+        .args(&builder.args)
         .envs(builder.env.iter().map(|(key, value)| (key, value)))
         .current_dir(dir)
         .stdin(Stdio::null())

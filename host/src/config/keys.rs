@@ -19,8 +19,6 @@ pub(super) const IGNORED: &[Ignored] = &[
     Ignored { name: "plugin.discovery", why: PLUGINS },
     Ignored { name: "rest.extension.classes", why: "there are no extensions in Java here" },
     Ignored { name: "metric.reporters", why: METRICS },
-    Ignored { name: "metrics.sample.window.ms", why: METRICS },
-    Ignored { name: "metrics.num.samples", why: METRICS },
     Ignored { name: "metrics.recording.level", why: METRICS },
     Ignored { name: "metrics.context.", why: METRICS },
     Ignored { name: "auto.include.jmx.reporter", why: METRICS },
@@ -282,6 +280,34 @@ pub const KEYS: &[Key] = &[
         Text(""),
         "Headers of every answer: `action name: value` with commas between them; actions are `set`, `add`, `setDate`, `addDate`.",
     ),
+    key(Common, "metrics.sample.window.ms", Long, Text("30000"), "Length of one span of the window of rates and averages.")
+        .checked(Check::AtLeast(0)),
+    key(Common, "metrics.num.samples", Int, Text("2"), "Spans of that window.").checked(Check::AtLeast(1)),
+    key(
+        Hawser,
+        "hawser.metrics.names",
+        List,
+        Text("jmx,reporter"),
+        "Whose names `/metrics` has for what Kafka Connect measures, beside Hawser's own: `jmx` those of the JMX exporter's usual \
+         rules, `reporter` those of Strimzi's metrics reporter.",
+    )
+    .checked(Check::EachOf(&["jmx", "reporter"])),
+    key(
+        Hawser,
+        "hawser.metrics.client.interval.ms",
+        Long,
+        Text("10000"),
+        "How often the Kafka clients of tasks tell their statistics, for `kafka_producer_*` and `kafka_consumer_*`; 0 for never.",
+    )
+    .checked(Check::Between(0, 86_400_000)),
+    key(
+        Hawser,
+        "hawser.task.stalled.after.ms",
+        Long,
+        Text("60000"),
+        "How long one step of a task may take, repetitions included, before the task is shown as stalled.",
+    )
+    .checked(Check::AtLeast(1)),
     key(
         Hawser,
         "hawser.data.dir",
@@ -417,7 +443,9 @@ pub fn reference() -> String {
             let limits = match key.check {
                 Check::AtLeast(min) => format!(" At least {min}."),
                 Check::Between(min, max) => format!(" From {min} to {max}."),
-                Check::OneOf(words) | Check::OneOfAnyCase(words) => format!(" One of `{}`.", words.join("`, `")),
+                Check::OneOf(words) | Check::OneOfAnyCase(words) | Check::EachOf(words) => {
+                    format!(" One of `{}`.", words.join("`, `"))
+                }
                 Check::Partitions | Check::Replication => " -1 leaves it to the brokers.".to_owned(),
                 Check::Any | Check::Listeners => String::new(),
             };

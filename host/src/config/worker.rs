@@ -13,6 +13,7 @@ use super::listener::{self, Listener};
 use super::providers::Providers;
 use super::sources::{Pairs, merge};
 use super::tls::TlsSettings;
+use crate::metrics::SampleWindow;
 use crate::store::{TopicPurpose, TopicSpec};
 
 /// What is wrong with a worker's configuration: one line for each mistake.
@@ -145,6 +146,23 @@ pub struct RestSettings {
     pub admin_tls: Option<TlsSettings>,
 }
 
+/// What is measured and how it is told.
+#[derive(Debug, Clone)]
+pub struct MetricsSettings {
+    /// `metrics.num.samples` of `metrics.sample.window.ms`, within [`MAX_SAMPLES`] and [`MIN_SAMPLE`].
+    pub window: SampleWindow,
+    /// `hawser.metrics.names`.
+    pub names: Vec<String>,
+    /// `hawser.metrics.client.interval.ms`; `None` for never.
+    pub client_interval: Option<Duration>,
+    /// `hawser.task.stalled.after.ms`.
+    pub stalled_after: Duration,
+}
+
+/// Most samples that are kept, and the shortest time between two.
+const MAX_SAMPLES: usize = 100;
+const MIN_SAMPLE: Duration = Duration::from_millis(100);
+
 /// A worker's configuration. `Debug` does not show values that may be secret.
 pub struct WorkerConfig {
     /// Where the state is kept.
@@ -173,6 +191,8 @@ pub struct WorkerConfig {
     pub topic_tracking_reset: bool,
     /// The REST API.
     pub rest: RestSettings,
+    /// `/metrics`, and when a task is shown as stalled.
+    pub metrics: MetricsSettings,
     /// `hawser.data.dir`.
     pub data_dir: PathBuf,
     /// `hawser.plugin.max.bytes`.
@@ -263,6 +283,7 @@ impl WorkerConfig {
             topic_tracking: values.flag("topic.tracking.enable"),
             topic_tracking_reset: values.flag("topic.tracking.allow.reset"),
             rest: values.rest(),
+            metrics: values.metrics(),
             data_dir: values.text("hawser.data.dir").into(),
             max_component_bytes: u64::try_from(values.number("hawser.plugin.max.bytes")).unwrap_or_default(),
             compile_timeout: values.millis("hawser.plugin.compile.timeout.ms"),
@@ -401,6 +422,20 @@ impl<'a> Values<'a> {
     /// Kafka allows negative times, which mean none.
     fn millis(&self, key: &str) -> Duration {
         Duration::from_millis(u64::try_from(self.number(key)).unwrap_or_default())
+    }
+
+    fn metrics(&self) -> MetricsSettings {
+        let samples = usize::try_from(self.number("metrics.num.samples")).unwrap_or(MAX_SAMPLES);
+        let interval = self.millis("hawser.metrics.client.interval.ms");
+        MetricsSettings {
+            window: SampleWindow {
+                samples: samples.clamp(1, MAX_SAMPLES),
+                width: self.millis("metrics.sample.window.ms").max(MIN_SAMPLE),
+            },
+            names: self.list("hawser.metrics.names"),
+            client_interval: (!interval.is_zero()).then_some(interval),
+            stalled_after: self.millis("hawser.task.stalled.after.ms"),
+        }
     }
 
     fn converter(&self, key: &str) -> ConverterSettings {

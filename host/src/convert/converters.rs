@@ -93,6 +93,11 @@ impl Converters {
         Ok(Converters { key: part(Role::Key)?, value: part(Role::Value)?, header: part(Role::Header)?, last_bytes: 0 })
     }
 
+    /// The classes for keys, values and headers.
+    pub fn classes(&self) -> [&'static str; 3] {
+        [self.key.class, self.value.class, self.header.class]
+    }
+
     /// Bytes as they stand on topics to payloads. A batch in which nothing needs rewriting is moved, not copied. Schemas that
     /// are not known yet are fetched, each once.
     ///

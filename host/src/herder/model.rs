@@ -1,5 +1,6 @@
 //! What the herder answers: the documents of Kafka Connect's REST API.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -106,6 +107,80 @@ pub struct TaskState {
     /// Version of the plugin that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Hawser's own: what is known of the live task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hawser: Option<TaskReport>,
+}
+
+/// What is known of a live task beyond its state.
+///
+/// The default answer holds it only while the task is stalled, and then nothing in it that changes by itself: operators copy the
+/// whole answer and act on every difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TaskReport {
+    /// Whether one step has been under way, or tried again, for longer than `hawser.task.stalled.after.ms`.
+    pub stalled: bool,
+    /// Which step: `start`, `poll`, `deliver`, `acknowledge`, `flush` or `commit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<&'static str>,
+    /// Since when, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalled_since: Option<i64>,
+    /// With `expand=hawser`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub details: Option<TaskDetails>,
+}
+
+/// How far a task is and what it uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TaskDetails {
+    /// When it last got on, in milliseconds since the epoch; null for never.
+    pub last_progress: Option<i64>,
+    /// Starts after the first one on this worker.
+    pub restarts: u64,
+    /// Records that came in: polled or consumed.
+    pub records_in: u64,
+    /// Records that went out: acknowledged by Kafka, or taken by `put`.
+    pub records_out: u64,
+    /// Repetitions after a passing error.
+    pub retries: u64,
+    /// What its plugin instances use and are allowed, the connector's class first, then its transforms.
+    pub instances: Vec<InstanceReport>,
+}
+
+/// What a plugin instance uses and is allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct InstanceReport {
+    /// The classes that it runs.
+    pub class: String,
+    /// Bytes of linear memory.
+    pub memory_bytes: Bounded,
+    /// Elements of its tables.
+    pub table_elements: Bounded,
+    /// Milliseconds on a processor of the call that took most.
+    pub call_cpu_ms: Bounded,
+    /// Milliseconds on a processor of all calls.
+    pub cpu_ms: u64,
+    /// Calls into it.
+    pub crossings: u64,
+    /// Lines of its log that were over its rate.
+    pub log_lines_dropped: u64,
+}
+
+/// Something that is limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Bounded {
+    /// What is used, or was at most.
+    pub used: u64,
+    /// What is allowed.
+    pub allowed: u64,
+}
+
+/// What is known of a connector beyond its state: with `expand=hawser`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ConnectorReport {
+    /// What each of its plugin instances is allowed: every `sandbox.*` key that is a limit, and its value.
+    pub limits: BTreeMap<&'static str, u64>,
 }
 
 /// Answer to `GET /connectors/{name}/status`.
@@ -120,6 +195,9 @@ pub struct ConnectorStateInfo {
     /// Source or sink.
     #[serde(rename = "type")]
     pub kind: ConnectorType,
+    /// Hawser's own: with `expand=hawser`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hawser: Option<ConnectorReport>,
 }
 
 /// One connector in `GET /connectors?expand=…`.

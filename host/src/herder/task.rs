@@ -44,6 +44,7 @@ impl Task {
         let running = match launch(context, plan, number, &config, paused).await {
             Ok(handle) => {
                 tracing::info!(connector = &*plan.name, task = number, "The task starts.");
+                context.measures.started(&plan.name, number, handle.vitals());
                 let reporter =
                     tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase(), recovery.clone()));
                 Some(Started { handle, reporter })
@@ -52,6 +53,8 @@ impl Task {
                 let message = plan.secrets.hide(&message);
                 tracing::error!(connector = &*plan.name, task = number, "The task does not start: {message}");
                 put_failure(context, plan, number, message, &recovery);
+                context.measures.tasks.failed();
+                context.measures.failed(&plan.name, number);
                 None
             }
         };
@@ -90,6 +93,7 @@ impl Task {
         };
         let within = context.settings.graceful_stop;
         running.handle.stop(within).await;
+        context.measures.stopped(name, number);
         let phases = running.handle.phase();
         drop(running.handle);
         // A reporter ends when its task does, and an abandoned task is no longer to be heard.
@@ -130,17 +134,25 @@ async fn launch(
 /// Writes each phase of a task as its status.
 async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases: watch::Receiver<TaskPhase>, recovery: Recovery) {
     let statuses = &context.statuses;
+    let mut has_run = false;
     loop {
         let phase = phases.borrow_and_update().clone();
         match phase {
             // The end is told by whoever asked for it.
             TaskPhase::Starting | TaskPhase::Stopped => {}
             TaskPhase::Running => {
+                if !std::mem::replace(&mut has_run, true) {
+                    context.measures.tasks.succeeded();
+                }
                 recovery.runs();
                 statuses.put_task(&plan.name, number, context.status(&plan.name, State::Running, None));
             }
             TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(&plan.name, State::Paused, None)),
             TaskPhase::Failed(trace) => {
+                if !has_run {
+                    context.measures.tasks.failed();
+                }
+                context.measures.failed(&plan.name, number);
                 let trace = plan.secrets.hide(&trace);
                 tracing::error!(connector = &*plan.name, task = number, "The task failed: {trace}");
                 put_failure(&context, &plan, number, trace, &recovery);

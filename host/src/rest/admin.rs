@@ -1,11 +1,11 @@
-//! `/`, `/health` and `/admin/loggers`.
+//! `/`, `/health`, `/metrics` and `/admin/loggers`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,6 +15,7 @@ use super::extract::{JsonBody, Name, Query, Text};
 use crate::herder::Herder;
 use crate::herder::loggers::LoggerLevel;
 use crate::herder::model::{ServerInfo, WorkerStatus};
+use crate::metrics::CONTENT_TYPE;
 
 /// What this worker is.
 #[utoipa::path(
@@ -52,6 +53,21 @@ pub(super) async fn health(State(herder): State<Arc<Herder>>) -> Response {
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     (status, Json(health)).into_response()
+}
+
+/// The metrics, as Prometheus text, whatever the client says that it accepts.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "worker",
+    responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain",
+        example = "# HELP kafka_connect_worker_connector_count Connectors that run on this worker.\n"))
+)]
+pub(super) async fn metrics(State(herder): State<Arc<Herder>>) -> ApiResult<Response> {
+    let told = tokio::task::spawn_blocking(move || herder.metrics()).await;
+    let text = told.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let text = text.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 /// The loggers whose level was set, and `root`.

@@ -288,7 +288,8 @@ pub(super) async fn patch_config(
     path = "/connectors/{name}/status",
     tag = "connectors",
     params(
-        ("name" = String, Path, description = "Name of the connector", example = json!("lines-in"))
+        ("name" = String, Path, description = "Name of the connector", example = json!("lines-in")),
+        ("expand" = Option<String>, Query, description = "`hawser`: progress, limits and what is used of them")
     ),
     responses(
         (status = 200, description = "Its state", body = ConnectorStateInfo,
@@ -299,8 +300,8 @@ pub(super) async fn patch_config(
             example = json!({"error_code": 404, "message": "No status found for connector lines-in"}))
     )
 )]
-pub(super) async fn status(State(herder): Herding, Name(name): Name) -> ApiResult<Json<ConnectorStateInfo>> {
-    Ok(Json(herder.connector_status(&name)?))
+pub(super) async fn status(State(herder): Herding, Name(name): Name, query: Query) -> ApiResult<Json<ConnectorStateInfo>> {
+    Ok(Json(herder.connector_status_with(&name, wants_details(&query))?))
 }
 
 /// Restarts a connector alone, or what of it and its tasks is asked for.
@@ -420,7 +421,8 @@ pub(super) async fn tasks(State(herder): Herding, Name(name): Name) -> ApiResult
     tag = "connectors",
     params(
         ("name" = String, Path, description = "Name of the connector", example = json!("lines-in")),
-        ("task" = i32, Path, description = "Number of the task, from 0", example = json!(0))
+        ("task" = i32, Path, description = "Number of the task, from 0", example = json!(0)),
+        ("expand" = Option<String>, Query, description = "`hawser`: progress, limits and what is used of them")
     ),
     responses(
         (status = 200, description = "Its state", body = TaskState,
@@ -429,8 +431,13 @@ pub(super) async fn tasks(State(herder): Herding, Name(name): Name) -> ApiResult
             example = json!({"error_code": 404, "message": "No status found for task lines-in-0"}))
     )
 )]
-pub(super) async fn task_status(State(herder): Herding, task: NameAndTask) -> ApiResult<Json<TaskState>> {
-    Ok(Json(herder.task_status(&task.0, task.1)?))
+pub(super) async fn task_status(State(herder): Herding, task: NameAndTask, query: Query) -> ApiResult<Json<TaskState>> {
+    Ok(Json(herder.task_status(&task.0, task.1, wants_details(&query))?))
+}
+
+/// Kafka's clients do not ask for what is Hawser's own.
+fn wants_details(query: &Query) -> bool {
+    query.all("expand").any(|what| what == "hawser")
 }
 
 /// Restarts a task.

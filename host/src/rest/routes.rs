@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -14,7 +14,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::openapi::{self, Document};
-use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT, admin, connector_plugins, connectors, media, offsets, plugins};
+use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT, access, admin, connector_plugins, connectors, media, offsets, plugins};
 use crate::herder::Herder;
 
 type Routes = Router<Arc<Herder>>;
@@ -31,14 +31,19 @@ pub fn admin_router(herder: Arc<Herder>) -> Router {
 }
 
 fn finish(routes: Routes, herder: Arc<Herder>) -> Router {
-    let routes = routes.fallback(media::not_found).method_not_allowed_fallback(media::method_not_allowed).with_state(herder);
+    let routes = routes
+        .fallback(media::not_found)
+        .method_not_allowed_fallback(media::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&herder), access::note))
+        .with_state(herder);
     // Around the whole router: a layer of its own would not see the `Allow` that it adds.
     Router::new().fallback_service(routes).layer(from_fn(media::well_formed_path)).layer(from_fn(media::tell_options))
 }
 
 /// The routes of a public listener, and what describes them.
 pub(super) fn public(with_admin: bool) -> (Routes, Document) {
-    let api = api().merge(uploads());
+    let metrics = Api::of([routes!(admin::metrics)], REQUEST_TIMEOUT, |methods| methods);
+    let api = api().merge(uploads()).merge(metrics);
     let api = if with_admin { api.merge(admin_api()) } else { api };
     let document = Document::of(&api.openapi);
     (api.routes, document)

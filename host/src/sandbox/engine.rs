@@ -184,6 +184,11 @@ impl Sandbox {
         self.shared.options.max_instances as usize - self.shared.rooms.available_permits()
     }
 
+    /// Most instances that may be alive at a time.
+    pub fn max_instances(&self) -> usize {
+        self.shared.options.max_instances as usize
+    }
+
     /// Whether instances live in a pool; `false` where address space did not allow it.
     pub fn is_pooled(&self) -> bool {
         self.pooled

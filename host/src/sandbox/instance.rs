@@ -26,6 +26,7 @@ pub(super) struct Live {
     store: Store<HostState>,
     limits: InstanceLimits,
     cpu: Duration,
+    longest_call_cpu: Duration,
     calls: u64,
 }
 
@@ -54,7 +55,7 @@ impl Live {
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
         store.set_hostcall_fuel(usize::try_from(env.limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(MAX_HANDLES);
-        Ok(Box::new(Live { store, limits: env.limits.clone(), cpu: Duration::ZERO, calls: 0 }))
+        Ok(Box::new(Live { store, limits: env.limits.clone(), cpu: Duration::ZERO, longest_call_cpu: Duration::ZERO, calls: 0 }))
     }
 
     /// Makes a call under its deadlines.
@@ -69,8 +70,11 @@ impl Live {
         self.calls += 1;
         self.store.set_epoch_deadline(1);
         self.store.data_mut().begin_call();
-        let Live { store, limits, cpu, .. } = &mut *self;
-        match watch(call, limits, cpu, work(store)).await? {
+        let Live { store, limits, cpu, longest_call_cpu, .. } = &mut *self;
+        let before = *cpu;
+        let answer = watch(call, limits, cpu, work(store)).await?;
+        *longest_call_cpu = (*longest_call_cpu).max(cpu.saturating_sub(before));
+        match answer {
             Ok(answer) => Ok((self, answer)),
             Err(error) => Err(self.explain(call, &error)),
         }
@@ -104,6 +108,7 @@ impl Live {
             memory_bytes: state.limiter.memory,
             table_elements: state.limiter.elements,
             cpu: self.cpu,
+            longest_call_cpu: self.longest_call_cpu,
             calls: self.calls,
             log_lines_dropped: state.log.dropped(),
         }

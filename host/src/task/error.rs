@@ -1,6 +1,6 @@
 use crate::convert::Outage;
 use crate::kafka::ClientError;
-use crate::sandbox::{CallError, Usage};
+use crate::sandbox::CallError;
 
 /// Why a task failed. Its text is the trace in the task's status: it names the call, the record and the limit.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,4 @@ impl TaskError {
     pub(super) fn exception(&self) -> &'static str {
         self.call_error().map_or("org.apache.kafka.connect.errors.ConnectException", CallError::exception)
     }
-}
-
-/// The memory of several instances together.
-pub(super) fn memory(usages: impl Iterator<Item = Usage>) -> u64 {
-    usages.map(|usage| usage.memory_bytes).sum()
 }

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use crate::convert::{Converted, Converters, Postponed};
 use crate::record::{Batch, BatchBuilder};
-use crate::sandbox::{CallError, Failure};
+use crate::sandbox::{CallError, Failure, Usage};
 use tokio::time::Instant;
 
 use super::StartChain;
 use super::chain::Link;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::poison::{Search, Verdict};
 use super::run::Run;
 use super::select::{compose, merge, place, select};
@@ -164,7 +164,7 @@ impl Pipeline {
         let Some((passed, part)) = flow.todo.pop() else { return Err(crash) };
         let (Some(link), Some(spec)) = (self.links.get_mut(passed), self.specs.get(passed)) else { return Err(crash) };
         let (verdict, crash) = self.search.crashed(part.batch.len(), crash, Instant::now())?;
-        tracing::warn!(task = %run.id, "of {} records one may be at fault, to be sought with a new instance: {crash}", part.batch.len());
+        tracing::warn!("of {} records one may be at fault, to be sought with a new instance: {crash}", part.batch.len());
         match verdict {
             Verdict::Found => flow.done.push(part.condemned(link.class(), &crash)),
             Verdict::Split => {
@@ -176,10 +176,16 @@ impl Pipeline {
         Ok(started.map(|started| *link = started).is_some())
     }
 
-    /// Bytes of memory that the transforms hold.
-    pub(super) fn memory(&self) -> u64 {
-        let chains = self.links.iter().flat_map(|link| [Some(&link.chain), link.when.as_ref()]);
-        memory(chains.flatten().map(|chain| chain.usage()))
+    /// The classes of each instance.
+    pub(super) fn classes(&self) -> impl Iterator<Item = String> {
+        let of = |link: &Link| [Some(link.class()), link.when.as_ref().map(|_| format!("predicate of {}", link.class()))];
+        self.links.iter().flat_map(of).flatten()
+    }
+
+    /// What each instance has used, in the same order.
+    pub(super) fn usages(&self) -> impl Iterator<Item = Usage> {
+        let of = |link: &Link| [Some(link.chain.usage()), link.when.as_ref().map(|when| when.usage())];
+        self.links.iter().flat_map(of).flatten()
     }
 }
 

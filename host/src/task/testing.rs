@@ -158,6 +158,10 @@ impl Fake {
 
 #[async_trait]
 impl StartSink for Fake {
+    fn class(&self) -> String {
+        "FakeSink".to_owned()
+    }
+
     async fn start(&self) -> Result<Box<dyn SinkPlugin>, CallError> {
         self.with(|script| {
             script.starts += 1;
@@ -169,6 +173,10 @@ impl StartSink for Fake {
 
 #[async_trait]
 impl StartSource for Fake {
+    fn class(&self) -> String {
+        "FakeSource".to_owned()
+    }
+
     async fn start(&self, _offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError> {
         Ok(Box::new(self.clone()))
     }

@@ -77,12 +77,12 @@ impl Path {
     }
 
     async fn once(&mut self, batch: Batch) -> anyhow::Result<Batch> {
-        let decoded = self.decode.decode(batch);
+        let decoded = self.decode.decode(batch).await.map_err(|postponed| postponed.outage)?;
         let transformed = match &mut self.chain {
             None => decoded.batch,
             Some(chain) => chain.apply(&decoded.batch).await?.records,
         };
-        let encoded = self.encode.encode(transformed);
+        let encoded = self.encode.encode(transformed).await.map_err(|postponed| postponed.outage)?;
         ensure!(encoded.batch.len() == BATCH, "{} of {BATCH} records came out", encoded.batch.len());
         Ok(encoded.batch)
     }

@@ -13,6 +13,7 @@ mod flow;
 mod hostile;
 mod http;
 mod lifecycle;
+mod metrics;
 mod openapi;
 mod proof;
 mod refused;

@@ -5,6 +5,7 @@ mod document;
 mod golden;
 mod https;
 mod lifecycle;
+mod metrics;
 mod table;
 mod uploads;
 

@@ -9,13 +9,12 @@ mod suspects;
 mod tests;
 mod work;
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::pipeline::{Direction, Flow, Pipeline, Rejected};
 use super::poison::Search;
 use super::report::Reporter;
@@ -23,7 +22,7 @@ use super::run::{RetryWindow, Run, TopicsSeen, outlast};
 use super::select::{coordinates, place, select};
 use super::{CommitTiming, SinkPlugin, SinkSpec, StartSink, Target, TaskContext, TaskState};
 use crate::kafka::{Filled, SinkConsumer, TopicOffset};
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::{Batch, BatchBuilder, BatchLimits, RecordRef};
 use crate::sandbox::{CallError, Failure};
 use assignment::{Assignment, spans_of};
@@ -105,6 +104,10 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         suspects: Suspects::default(),
         search: Search::default(),
     };
+    let classes = std::iter::once(task.spec.class()).chain(task.pipeline.classes());
+    task.run.counters.has_instances(classes);
+    task.note_usage();
+    task.run.counters.end(Step::Start);
     let outcome = task.work().await;
     task.finish(outcome).await
 }
@@ -162,12 +165,14 @@ impl SinkTask {
     async fn deliver(&mut self) -> Result<(), TaskError> {
         let batch = self.builder.finish();
         self.run.counters.batch_in(batch.len(), batch.data.len());
+        self.run.counters.begin(Step::Deliver);
         self.topics.note(&batch.topics);
         if self.suspects.any() {
             self.put_in_parts(&batch).await?;
         } else {
             self.put_all(batch).await?;
         }
+        self.run.counters.end(Step::Deliver);
         self.obey().await
     }
 
@@ -224,7 +229,7 @@ impl SinkTask {
                 Attempt::Later(pause, reason) => {
                     TaskCounters::add(&self.run.counters.retries, 1);
                     let millis = pause.as_millis();
-                    tracing::warn!(task = %self.run.id, "a batch is to be tried again in {millis} ms: {reason}");
+                    tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
                     if !self.wait(pause, &mut work).await? {
                         // The task stops: what was not put is not committed, and read again by its successor.
                         return Ok(false);
@@ -233,7 +238,7 @@ impl SinkTask {
             }
         }
         self.assignment.advance(&work.spans);
-        self.run.counters.active.store(self.assignment.lag(), Ordering::Relaxed);
+        self.run.counters.active(self.assignment.lag());
         self.run.counters.progress();
         Ok(true)
     }
@@ -257,12 +262,13 @@ impl SinkTask {
         let since = Instant::now();
         let put = self.plugin.put(batch).await;
         let counters = &self.run.counters;
-        counters.call(since.elapsed().as_millis() as u64);
-        counters.plugin_memory.store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
+        counters.call(since.elapsed());
+        self.note_usage();
         match put {
             Ok(failures) => {
                 self.search.got_through();
-                counters.records_out(batch.len() - failures.len(), work.bytes);
+                TaskCounters::add(&counters.records_put, batch.len());
+                counters.records_out(batch.len().saturating_sub(failures.len()), work.bytes);
                 self.reporter.skipped(failures.len());
                 let rejected = failures.into_iter().map(|failure| refused(failure, origins)).collect();
                 self.reporter.report(rejected, &work.came).await?;
@@ -271,7 +277,7 @@ impl SinkTask {
             Err(CallError::Retriable(reason)) => Ok(Attempt::Later(backoff.next(), reason)),
             Err(error) => {
                 let place = work.spans.first().map(|span| span.partition.to_string()).unwrap_or_default();
-                tracing::error!(task = %self.run.id, "put failed on a batch of {} records, the first of {place}", batch.len());
+                tracing::error!("put failed on a batch of {} records, the first of {place}", batch.len());
                 self.suspects.accuse(std::mem::take(&mut work.came));
                 Err(TaskError::Plugin { call: PUT, error })
             }
@@ -329,7 +335,11 @@ impl SinkTask {
                 Target::Stop => return Ok(false),
                 Target::Run if Instant::now() >= until => return Ok(true),
                 Target::Run => self.run.show(TaskState::Running),
-                Target::Pause => self.run.show(TaskState::Paused),
+                Target::Pause => {
+                    self.run.show(TaskState::Paused);
+                    // A pause is no stand-still of the batch in hand.
+                    self.run.counters.renew(Step::Deliver);
+                }
             }
             if let Some(event) = self.consumer.keep_alive(&mut self.builder, self.limits)? {
                 self.rebalanced(event, Some(&mut *work)).await?;
@@ -342,6 +352,10 @@ impl SinkTask {
                 () = self.run.changed() => {}
             }
         }
+    }
+
+    fn note_usage(&self) {
+        self.run.counters.used(std::iter::once(self.plugin.usage()).chain(self.pipeline.usages()));
     }
 
     /// Stops or resumes fetching, but for what the plugin itself has paused.
@@ -362,7 +376,7 @@ impl SinkTask {
         if outcome.as_ref().err().is_none_or(TaskError::spares_plugin) {
             let last = self.give_up(self.assignment.partitions(true)).await;
             if let Err(error) = &last {
-                tracing::warn!(task = %self.run.id, "what was put last could not be committed: {error}");
+                tracing::warn!("what was put last could not be committed: {error}");
             }
             if last.as_ref().err().is_none_or(TaskError::spares_plugin) {
                 self.plugin.stop().await;

@@ -21,7 +21,7 @@ impl SinkTask {
         let zone = accused.as_ref().map_or_else(|| self.assignment.unsafe_spans(), spans_of);
         let count = accused.as_ref().map_or(usize::MAX, Batch::len);
         let (verdict, crash) = self.search.crashed(count, crash, Instant::now())?;
-        tracing::warn!(task = %self.run.id, "of the records since the last commit one may be at fault, to be sought with a new instance: {crash}");
+        tracing::warn!("of the records since the last commit one may be at fault, to be sought with a new instance: {crash}");
         match (verdict, accused) {
             (Verdict::Found, Some(accused)) => {
                 self.convict(&accused)?;

@@ -6,21 +6,20 @@ mod tests;
 mod topics;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::pipeline::{Direction, Pipeline, Processed};
 use super::report::Reporter;
 use super::run::{RetryWindow, Run, TopicsSeen, outlast};
 use super::select::coordinates;
 use super::{Checkpoints, SourcePlugin, SourceSpec, Target, TaskContext, TaskState};
 use crate::kafka::SourceProducer;
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::Batch;
 use crate::sandbox::{CallError, OffsetReader, Polled};
 use outflow::Outflow;
@@ -81,6 +80,10 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
         poll_at: Instant::now(),
         run,
     };
+    let classes = std::iter::once(spec.plugin.class()).chain(task.pipeline.classes());
+    task.run.counters.has_instances(classes);
+    task.note_usage();
+    task.run.counters.end(Step::Start);
     let outcome = task.work().await;
     task.finish(outcome).await
 }
@@ -110,6 +113,7 @@ impl SourceTask {
                 Target::Stop => return Ok(()),
                 Target::Pause => {
                     self.run.show(TaskState::Paused);
+                    self.run.counters.end(Step::Poll);
                     self.rest(None).await?;
                     // Whatever the plugin said about being idle was said before.
                     self.poll_at = Instant::now();
@@ -122,7 +126,9 @@ impl SourceTask {
                     self.run.show(TaskState::Running);
                     self.tell_committed().await?;
                     if let Some(polled) = self.poll().await? {
+                        self.run.counters.begin(Step::Deliver);
                         self.forward(polled).await?;
+                        self.run.counters.end(Step::Deliver);
                     }
                 }
             }
@@ -156,6 +162,7 @@ impl SourceTask {
 
     /// One call of poll; `None` when it is to be made again, or the task stops.
     async fn poll(&mut self) -> Result<Option<Polled>, TaskError> {
+        self.run.counters.begin(Step::Poll);
         let (run, plugin, since) = (&mut self.run, &mut self.plugin, Instant::now());
         let polled = attend!(self, async {
             tokio::select! {
@@ -164,24 +171,23 @@ impl SourceTask {
             }
         });
         let counters = &self.run.counters;
-        counters.call(since.elapsed().as_millis() as u64);
+        counters.call(since.elapsed());
         match polled {
             None => {
-                tracing::warn!(task = %self.run.id, "the plugin was ended in the middle of a poll because the task stops");
+                tracing::warn!("the plugin was ended in the middle of a poll because the task stops");
                 Ok(None)
             }
             Some(Ok(polled)) => {
                 self.backoff.reset();
+                counters.end(Step::Poll);
                 counters.progress();
-                counters
-                    .plugin_memory
-                    .store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
+                self.note_usage();
                 Ok(Some(polled))
             }
             Some(Err(CallError::Retriable(reason))) => {
                 let pause = self.backoff.next();
                 TaskCounters::add(&counters.retries, 1);
-                tracing::warn!(task = %self.run.id, "poll, to be called again in {} ms: {reason}", pause.as_millis());
+                tracing::warn!("poll, to be called again in {} ms: {reason}", pause.as_millis());
                 self.poll_at = Instant::now() + pause;
                 Ok(None)
             }
@@ -223,6 +229,10 @@ impl SourceTask {
         self.outflow.collect(&mut self.reporter).await
     }
 
+    fn note_usage(&self) {
+        self.run.counters.used(std::iter::once(self.plugin.usage()).chain(self.pipeline.usages()));
+    }
+
     /// Transforms and converts; `None` when the task stops meanwhile.
     async fn process(&mut self, records: Batch, came: &Batch) -> Result<Option<Processed>, TaskError> {
         let (mut window, mut backoff) = (RetryWindow::default(), Backoff::default());
@@ -240,7 +250,7 @@ impl SourceTask {
                 Err(TaskError::Schemas(outage)) => {
                     let (pause, reason) = outlast(outage, self.reporter.policy(), &mut window, &mut backoff)?;
                     TaskCounters::add(&self.run.counters.retries, 1);
-                    tracing::warn!(task = %self.run.id, "a batch is to be tried again in {} ms: {reason}", pause.as_millis());
+                    tracing::warn!("a batch is to be tried again in {} ms: {reason}", pause.as_millis());
                     let run = &mut self.run;
                     if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
                         return Ok(None);
@@ -281,7 +291,7 @@ impl SourceTask {
         match attend!(self, plugin.committed(&stored)) {
             Ok(()) => Ok(()),
             Err(CallError::Retriable(reason)) => {
-                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge checkpoints, to be told again: {reason}");
+                tracing::warn!("the plugin could not acknowledge checkpoints, to be told again: {reason}");
                 self.outflow.untold(stored);
                 Ok(())
             }
@@ -300,7 +310,7 @@ impl SourceTask {
             if !stored.is_empty()
                 && let Err(error) = self.plugin.committed(&stored).await
             {
-                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge its last checkpoints: {error}");
+                tracing::warn!("the plugin could not acknowledge its last checkpoints: {error}");
             }
             self.plugin.stop().await;
         }

@@ -1,14 +1,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::kafka::{AckedBatch, SourceProducer};
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::Batch;
 use crate::sandbox::Checkpoint;
 use crate::task::error::TaskError;
@@ -109,7 +109,8 @@ impl Outflow {
         reporter: &Reporter,
     ) -> Result<(), TaskError> {
         let sequence = self.producer.send(&batch).await?;
-        self.counters.active.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.counters.active(TaskCounters::read(&self.counters.active) + batch.len() as u64);
+        self.counters.begin(Step::Acknowledge);
         let bytes = batch.data.len();
         let sent = match reporter.has_dead_letters() {
             true => batch,
@@ -196,7 +197,7 @@ impl Outflow {
         }
         let unacknowledged = self.producer.in_flight();
         if unacknowledged > 0 {
-            tracing::warn!(task = %self.id, "{unacknowledged} batches were not acknowledged in time; what they hold is read again");
+            tracing::warn!("{unacknowledged} batches were not acknowledged in time; what they hold is read again");
         }
         collected
     }
@@ -210,7 +211,11 @@ impl Outflow {
         // A batch that was given up half-way has no entry; those behind it are never sent.
         let Some(pending) = waiting else { return Ok(()) };
         let (sent, bytes) = (std::mem::take(&mut pending.sent), pending.bytes);
-        self.counters.active.fetch_sub(u64::from(acked.records), Ordering::Relaxed);
+        self.counters.active(TaskCounters::read(&self.counters.active).saturating_sub(acked.records.into()));
+        match self.producer.in_flight() {
+            0 => self.counters.end(Step::Acknowledge),
+            _ => self.counters.renew(Step::Acknowledge),
+        }
         if !acked.failures.is_empty() {
             let rejected = acked.failures.iter().map(|failed| Rejected {
                 origin: failed.index,
@@ -251,12 +256,14 @@ impl Outflow {
         let checkpoints: Vec<Checkpoint> = std::mem::take(&mut self.released).into_values().collect();
         let offsets = checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.offset.clone())).collect();
         let (store, connector, limit) = (self.checkpoints.clone(), self.id.connector.clone(), self.timing.timeout);
-        let running = tokio::spawn(async move {
+        let running = async move {
             match tokio::time::timeout(limit, store.put(&connector, offsets)).await {
                 Ok(stored) => stored,
                 Err(_) => Err(format!("not done within offset.flush.timeout.ms = {}", limit.as_millis())),
             }
-        });
+        };
+        let running = tokio::spawn(running.in_current_span());
+        self.counters.begin(Step::Commit);
         self.storing = Some(Storing { checkpoints, since: Instant::now(), running });
     }
 
@@ -265,14 +272,14 @@ impl Outflow {
         let Some(storing) = self.storing.take() else { return };
         match result {
             Ok(()) => {
-                self.counters.commit(storing.since.elapsed().as_millis() as u64);
+                self.counters.commit(storing.since.elapsed());
                 let before = std::mem::replace(&mut self.stored, storing.checkpoints);
                 self.untold(before);
                 self.news = true;
             }
             Err(reason) => {
                 TaskCounters::add(&self.counters.commit_failures, 1);
-                tracing::error!(task = %self.id, "source offsets could not be stored, to be tried again: {reason}");
+                tracing::error!("source offsets could not be stored, to be tried again: {reason}");
                 for checkpoint in storing.checkpoints {
                     self.released.entry(checkpoint.partition.clone()).or_insert(checkpoint);
                 }
