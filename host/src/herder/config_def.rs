@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::model::{ConfigKeyInfo, ConfigValueInfo};
 
@@ -12,7 +13,7 @@ use super::model::{ConfigKeyInfo, ConfigValueInfo};
 pub const HIDDEN: &str = "[hidden]";
 
 /// Type of a key's value. On the wire every value is a string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Type {
@@ -30,7 +31,7 @@ pub enum Type {
 }
 
 /// How much a key matters, for user interfaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Importance {
@@ -40,7 +41,7 @@ pub enum Importance {
 }
 
 /// How wide a field a user interface should offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Width {

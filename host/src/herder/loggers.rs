@@ -35,7 +35,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// A logger's level, as answers show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct LoggerLevel {
     /// `OFF`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
     pub level: &'static str,

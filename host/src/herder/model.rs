@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::config_def::{Importance, Type, Width};
-use crate::sandbox::Requirement;
 use crate::store::{RawConfig, State};
 
 /// Answer to `GET /`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ServerInfo {
     /// Version of Kafka Connect whose interface this is; clients enable features by it.
     pub version: &'static str,
@@ -21,7 +21,7 @@ pub struct ServerInfo {
 }
 
 /// Answer to `GET /health`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WorkerStatus {
     /// `healthy`, `starting` or `unhealthy`.
     pub status: &'static str,
@@ -30,7 +30,7 @@ pub struct WorkerStatus {
 }
 
 /// What a connector is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectorType {
     /// Reads from elsewhere, writes to Kafka.
@@ -42,7 +42,7 @@ pub enum ConnectorType {
 }
 
 /// Names a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskRef {
     /// Name of the connector.
     pub connector: String,
@@ -51,11 +51,12 @@ pub struct TaskRef {
 }
 
 /// Answer to `GET /connectors/{name}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConnectorInfo {
     /// Its name.
     pub name: String,
     /// As deployed.
+    #[schema(value_type = HashMap<String, Option<String>>)]
     pub config: Arc<RawConfig>,
     /// Its tasks.
     pub tasks: Vec<TaskRef>,
@@ -65,16 +66,17 @@ pub struct ConnectorInfo {
 }
 
 /// A task and its configuration, as `GET /connectors/{name}/tasks` shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TaskInfo {
     /// Its name.
     pub id: TaskRef,
     /// What it was started with, references unresolved.
+    #[schema(value_type = HashMap<String, Option<String>>)]
     pub config: Arc<RawConfig>,
 }
 
 /// State of a connector: strings only, because clients read it as a map of strings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ConnectorState {
     /// What it is doing.
     pub state: State,
@@ -89,7 +91,7 @@ pub struct ConnectorState {
 }
 
 /// State of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskState {
     /// Number within the connector.
     pub id: u32,
@@ -106,7 +108,7 @@ pub struct TaskState {
 }
 
 /// Answer to `GET /connectors/{name}/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ConnectorStateInfo {
     /// Name of the connector.
     pub name: String,
@@ -120,7 +122,7 @@ pub struct ConnectorStateInfo {
 }
 
 /// One connector in `GET /connectors?expand=…`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Expanded {
     /// With `expand=status`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,7 +133,7 @@ pub struct Expanded {
 }
 
 /// Answer to a validation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConfigInfos {
     /// The class as it was given.
     pub name: String,
@@ -144,7 +146,7 @@ pub struct ConfigInfos {
 }
 
 /// One key in a validation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConfigInfo {
     /// None: the key has no definition.
     pub definition: Option<ConfigKeyInfo>,
@@ -153,7 +155,7 @@ pub struct ConfigInfo {
 }
 
 /// A key's definition.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[allow(missing_docs)]
 pub struct ConfigKeyInfo {
     pub name: String,
@@ -174,7 +176,7 @@ pub struct ConfigKeyInfo {
 }
 
 /// A key's value.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[allow(missing_docs)]
 pub struct ConfigValueInfo {
     pub name: String,
@@ -185,7 +187,7 @@ pub struct ConfigValueInfo {
 }
 
 /// One class in `GET /connector-plugins`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub struct PluginInfo {
     /// Name of the class.
     pub class: String,
@@ -197,30 +199,32 @@ pub struct PluginInfo {
 }
 
 /// One source or sink partition and its offset: JSON objects.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ConnectorOffset {
     /// Names a part of the source, or a topic and partition.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub partition: Value,
     /// How far it was read; null resets it.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub offset: Value,
 }
 
 /// Answer to `GET /connectors/{name}/offsets`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ConnectorOffsets {
     /// In no particular order.
     pub offsets: Vec<ConnectorOffset>,
 }
 
 /// A text for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Message {
     /// The text.
     pub message: String,
 }
 
 /// One uploaded version of a plugin: Hawser's own.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PluginVersion {
     /// Name of the upload.
     pub name: String,
@@ -237,13 +241,24 @@ pub struct PluginVersion {
     /// Interfaces that it needs from the host.
     pub imports: Vec<String>,
     /// What of that must be granted to be of use, and by which key.
-    pub requires: Vec<Requirement>,
+    pub requires: Vec<PluginRequirement>,
     /// Connectors that use it.
     pub used_by: Vec<String>,
 }
 
+/// Something that a plugin may need to be granted.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PluginRequirement {
+    /// `http`, `tcp`, `udp`, `files`, `environment` or `secrets`.
+    pub capability: &'static str,
+    /// The key of a connector that grants it.
+    pub key: &'static str,
+    /// `false`: every plugin of its language imports this, whether it uses it or not.
+    pub certain: bool,
+}
+
 /// A class of a plugin.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PluginClass {
     /// As used in `connector.class` or `transforms.x.type`.
     pub class: String,
@@ -257,7 +272,7 @@ pub struct PluginClass {
 }
 
 /// Answer to `GET /plugins/{name}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PluginVersions {
     /// Name of the upload.
     pub name: String,

@@ -248,7 +248,10 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn delete_group(&self, _: &Plan) -> Result<(), GroupError> {
+    async fn delete_group(&self, plan: &Plan) -> Result<(), GroupError> {
+        if plan.get("test.group") == Some("busy") {
+            return Err(GroupError::InUse);
+        }
         self.groups.lock().unwrap().clear();
         Ok(())
     }

@@ -25,6 +25,7 @@ mod admin;
 mod connector_plugins;
 mod connectors;
 mod offsets;
+pub mod openapi;
 mod patience;
 mod plugins;
 #[cfg(test)]

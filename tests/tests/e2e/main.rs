@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
 mod broker;
+mod clients;
 mod crash;
 mod flow;
 mod hostile;

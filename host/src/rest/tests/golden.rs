@@ -10,7 +10,7 @@ use super::Api;
 async fn the_worker_says_what_it_is() {
     let api = Api::new().await;
     let info = api.call("GET /", "").await.json();
-    assert_eq!((info["version"].as_str(), info["kafka_cluster_id"].as_str()), (Some("4.1.0"), Some("cluster")));
+    assert_eq!((info["version"].as_str(), info["kafka_cluster_id"].as_str()), (Some("4.3.1"), Some("cluster")));
     let healthy = r#"{"status":"healthy","message":"Worker has completed startup and is ready to handle requests."}"#;
     api.check("GET /health", "", 200, healthy).await;
     api.check("GET /health/", "", 200, healthy).await;
@@ -34,7 +34,7 @@ async fn paths_methods_and_media_types_are_checked() {
     }
     api.check("HEAD /connectors", "", 200, "").await;
     let options = api.call("OPTIONS /connectors", "").await;
-    assert_eq!((options.status.as_u16(), options.headers["allow"].to_str().unwrap()), (200, "GET,HEAD,POST"));
+    assert_eq!((options.status.as_u16(), options.headers["allow"].to_str().unwrap()), (200, "GET,HEAD,POST,OPTIONS"));
 
     let media = [
         ("POST", "/connectors", Some("text/plain"), None, 415),
@@ -44,7 +44,9 @@ async fn paths_methods_and_media_types_are_checked() {
         ("PUT", "/connectors/a/pause", Some("application/json; charset=utf-8"), None, 404),
         ("POST", "/plugins", Some("application/json"), None, 415),
         ("GET", "/connectors", None, Some("text/html"), 406),
-        ("GET", "/connectors", None, Some("application/json;q=0"), 406),
+        ("GET", "/connectors", None, Some("application/json;q=0"), 200),
+        ("GET", "/connectors", None, Some("*/json"), 200),
+        ("GET", "/connectors", Some("text/plain"), None, 415),
         ("GET", "/connectors", None, Some("text/html, */*;q=0.1"), 200),
         ("GET", "/connectors", None, Some("application/*"), 200),
     ];
@@ -185,7 +187,7 @@ async fn validation_answers_as_kafka_connect() {
         json!({"definition":{
         "name":"tasks.max","type":"INT","required":false,"default_value":"1","importance":"HIGH",
         "documentation":"Maximum number of tasks of this connector.","group":"Common","width":"SHORT","display_name":"Tasks max",
-        "dependents":[],"order":4},
+        "dependents":[],"order_in_group":4,"order":4},
         "value":{"name":"tasks.max","value":"0","recommended_values":[],
         "errors":["Invalid value 0 for configuration tasks.max: Value must be at least 1"],"visible":true}})
     );

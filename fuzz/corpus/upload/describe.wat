@@ -1,0 +1,10 @@
+(component
+ (core module $m (memory (export "mem") 1)
+  (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64)
+  (func (export "describe") (result i32) (i32.store offset=36 (i32.const 0) (i32.const -1)) i32.const 0))
+ (core instance $i (instantiate $m))
+ (alias core export $i "mem" (core memory $mem))
+ (type $s (record (field "name" string) (field "version" string) (field "summary" string) (field "classes" (list u8))))
+ (func $d (result $s) (canon lift (core func $i "describe") (memory $mem)))
+ (instance $e (export "manifest" (type $s)) (export "describe" (func $d)))
+ (export "hawser:connect/plugin@0.1.0" (instance $e)))

@@ -1,0 +1,1 @@
+(component (import "wasi:random/random@0.2.0" (instance $r (export "get-random-u64" (func (result u64))))) (import "hawser:connect/log@0.1.0" (instance)) (instance $e) (export "hawser:connect/plugin@0.1.0" (instance $e)))

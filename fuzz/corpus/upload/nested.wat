@@ -1,0 +1,1 @@
+(component (component $c (core module $m (func (export "f") (result i32) i32.const 1) (memory 1) (table 1 funcref)) (core instance $i (instantiate $m)) (func (export "g") (result u32) (canon lift (core func $i "f")))) (instance $x (instantiate $c)) (export "hawser:connect/plugin@0.1.0" (instance $x)))

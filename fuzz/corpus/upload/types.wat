@@ -1,0 +1,1 @@
+(component (type $t (record (field "a" (list (tuple string u8))) (field "b" (option (result (error string)))))) (type $r (resource (rep i32))) (core func $d (canon resource.drop $r)) (type $v (variant (case "x" u64) (case "y"))) (export "t" (type $t)))

@@ -1,0 +1,46 @@
+//! Fuzz targets: a function per door through which bytes come in from outside. Each must return, whatever the bytes, without
+//! a panic and within limits; what it asserts besides stands in its module.
+//!
+//! `scripts/fuzz.sh` runs them guided by coverage; the test of this crate replays the corpus without any of that.
+
+// A target reports by panicking.
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
+
+mod batch;
+mod config;
+mod convert;
+mod fakes;
+mod rest;
+mod stores;
+mod upload;
+
+use std::sync::LazyLock;
+
+use tokio::runtime::Runtime;
+
+/// A target: takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the name of their folder in the corpus.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("batch", batch::fuzz),
+    ("config", config::fuzz),
+    ("decode", convert::decode),
+    ("encode", convert::encode),
+    ("rest", rest::fuzz),
+    ("stores", stores::fuzz),
+    ("upload", upload::fuzz),
+];
+
+/// The target of that name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.into_iter().find(|(known, _)| *known == name).map(|(_, target)| target)
+}
+
+/// Where the targets' async code runs.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio runtime"));
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
