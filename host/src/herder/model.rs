@@ -8,7 +8,6 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::config_def::{Importance, Type, Width};
-use crate::sandbox::Requirement;
 use crate::store::{RawConfig, State};
 
 /// Answer to `GET /`.
@@ -320,9 +319,20 @@ pub struct PluginVersion {
     /// Interfaces that it needs from the host.
     pub imports: Vec<String>,
     /// What of that must be granted to be of use, and by which key.
-    pub requires: Vec<Requirement>,
+    pub requires: Vec<PluginRequirement>,
     /// Connectors that use it.
     pub used_by: Vec<String>,
+}
+
+/// Something that a plugin may need to be granted.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PluginRequirement {
+    /// `http`, `tcp`, `udp`, `files`, `environment` or `secrets`.
+    pub capability: &'static str,
+    /// The key of a connector that grants it.
+    pub key: &'static str,
+    /// `false`: every plugin of its language imports this, whether it uses it or not.
+    pub certain: bool,
 }
 
 /// A class of a plugin.

@@ -1,11 +1,9 @@
 //! What a component asks the host for, as far as its imports tell.
 
 use memchr::memmem;
-use serde::Serialize;
 
 /// Something that an instance has only if it is granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
     /// HTTP requests.
     Http,
@@ -21,8 +19,22 @@ pub enum Capability {
     Secrets,
 }
 
+impl Capability {
+    /// Its name in answers of the REST API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Http => "http",
+            Capability::Tcp => "tcp",
+            Capability::Udp => "udp",
+            Capability::Files => "files",
+            Capability::Environment => "environment",
+            Capability::Secrets => "secrets",
+        }
+    }
+}
+
 /// A capability that a component may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
     /// Which one.
     pub capability: Capability,

@@ -161,9 +161,9 @@ impl Sockets {
             return true;
         }
         let most = self.most;
-        self.egress.refusals.note(&match most {
-            MAX_UNGRANTED => "sockets are not granted; list hosts and ports in sandbox.tcp or sandbox.udp".to_owned(),
-            _ => format!("it holds {most} sockets, which is all that it may; let it close some or raise {CONNECTIONS_KEY}"),
+        self.egress.refusals.note(&match self.tcp.is_empty() && self.udp.is_empty() {
+            true => "sockets are not granted; list hosts and ports in sandbox.tcp or sandbox.udp".to_owned(),
+            false => format!("it holds {most} sockets, which is all that it may; let it close some or raise {CONNECTIONS_KEY}"),
         });
         false
     }

@@ -90,10 +90,11 @@ impl Server {
                 let (kept, answer, tls) = (Arc::clone(&kept), answer.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, &answer, &kept).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, &answer, &kept).await;
+                            }
+                        }
                         None => serve(stream, &answer, &kept).await,
                     }
                 });

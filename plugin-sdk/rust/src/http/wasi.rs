@@ -127,11 +127,11 @@ impl Sent {
             let state = mem::replace(&mut self.state, State::Done(None));
             let (next, goes_on) = match state {
                 State::Writing { ready, stream, body, bytes, at, future } => {
-                    write(ready, stream, body, bytes, at, future).unwrap_or_else(done)
+                    write(future, body, stream, ready, bytes, at).unwrap_or_else(done)
                 }
-                State::Waiting { ready, future } => begin_reading(ready, future).unwrap_or_else(done),
+                State::Waiting { ready, future } => begin_reading(future, ready).unwrap_or_else(done),
                 State::Reading { ready, stream, body, response } => {
-                    read(ready, stream, body, response, self.max_response_bytes).unwrap_or_else(done)
+                    read(body, stream, ready, response, self.max_response_bytes).unwrap_or_else(done)
                 }
                 State::Done(answer) => return answer,
             };
@@ -154,13 +154,15 @@ fn done(error: HttpError) -> (State, bool) {
     (State::Done(Some(Err(error))), true)
 }
 
+// Arguments are dropped from the last to the first: here, too, children stand behind their parents.
+
 fn write(
-    ready: Pollable,
-    stream: OutputStream,
+    future: FutureIncomingResponse,
     body: OutgoingBody,
+    stream: OutputStream,
+    ready: Pollable,
     bytes: Vec<u8>,
     mut at: usize,
-    future: FutureIncomingResponse,
 ) -> Result<(State, bool), HttpError> {
     while at < bytes.len() {
         match stream.check_write() {
@@ -186,7 +188,7 @@ fn write(
     Ok((State::Waiting { ready: future.subscribe(), future }, true))
 }
 
-fn begin_reading(ready: Pollable, future: FutureIncomingResponse) -> Result<(State, bool), HttpError> {
+fn begin_reading(future: FutureIncomingResponse, ready: Pollable) -> Result<(State, bool), HttpError> {
     let answer = match future.get() {
         None => return Ok((State::Waiting { ready, future }, false)),
         Some(answer) => answer.map_err(|()| HttpError::Unavailable("the answer was taken".to_owned()))?,
@@ -203,9 +205,9 @@ fn begin_reading(ready: Pollable, future: FutureIncomingResponse) -> Result<(Sta
 }
 
 fn read(
-    ready: Pollable,
-    stream: InputStream,
     body: IncomingBody,
+    stream: InputStream,
+    ready: Pollable,
     mut response: Response,
     limit: usize,
 ) -> Result<(State, bool), HttpError> {
