@@ -110,7 +110,7 @@ pub(super) async fn logger(State(herder): State<Arc<Herder>>, Name(name): Name) 
 pub(super) struct SetLevel {
     /// `OFF`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE` or `ALL`, in any case.
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, required = true)]
     level: Option<Text>,
 }
 
