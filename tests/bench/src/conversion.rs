@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::jvm::{Jvm, Measured};
 use crate::meter::thread_cpu;
 use crate::rows::{ROWS, Row, with_headers};
-use crate::stages::{environment, pairs};
+use crate::stages::{environment, known, pairs};
 
 /// Records in a batch, as the worker makes them.
 const BATCH: usize = 500;
@@ -77,12 +77,12 @@ impl Path {
     }
 
     async fn once(&mut self, batch: Batch) -> anyhow::Result<Batch> {
-        let decoded = self.decode.decode(batch).await.map_err(|postponed| postponed.outage)?;
+        let decoded = known(self.decode.try_decode(batch))?;
         let transformed = match &mut self.chain {
             None => decoded.batch,
             Some(chain) => chain.apply(&decoded.batch).await?.records,
         };
-        let encoded = self.encode.encode(transformed).await.map_err(|postponed| postponed.outage)?;
+        let encoded = known(self.encode.try_encode(transformed))?;
         ensure!(encoded.batch.len() == BATCH, "{} of {BATCH} records came out", encoded.batch.len());
         Ok(encoded.batch)
     }
