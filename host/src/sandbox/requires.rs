@@ -82,10 +82,10 @@ pub(super) fn requirements(imports: &[String], runtime: Runtime) -> Vec<Requirem
         // A secret is named in the header of a request.
         ("wasi:http/outgoing-handler@", Secrets, "sandbox.secret.NAME"),
     ];
-    let is_certain = |capability| match (runtime, capability) {
-        (_, Environment | Secrets) => false,
-        (Runtime::Python, Files | Tcp | Udp) | (Runtime::JavaScript, Files | Http) => false,
-        _ => true,
+    let is_certain = |capability| match runtime {
+        Runtime::Python => !matches!(capability, Environment | Secrets | Files | Tcp | Udp),
+        Runtime::JavaScript => !matches!(capability, Environment | Secrets | Files | Http),
+        Runtime::Linked => !matches!(capability, Environment | Secrets),
     };
     rules
         .into_iter()

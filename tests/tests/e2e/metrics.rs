@@ -28,9 +28,12 @@ fn scrape(rest: &Rest) -> Exposition {
     Exposition::parse(body.as_str().expect("text")).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
+/// A metric's name, labels and value.
+type Expected<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
 /// Scrapes until all of these samples have these values; returns that scrape.
 #[track_caller]
-fn wait_samples(rest: &Rest, expect: &[(&str, &[(&str, &str)], f64)]) -> Exposition {
+fn wait_samples(rest: &Rest, expect: &[Expected<'_>]) -> Exposition {
     wait_for("samples", Deadline::LONG, || {
         let told = scrape(rest);
         let differs = expect.iter().find(|(name, labels, value)| told.get(name, labels) != Some(*value));

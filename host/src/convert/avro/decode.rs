@@ -393,12 +393,18 @@ impl<'a> Input<'a> {
                 6 => Value::String(self.string()?.to_owned()),
                 7 => {
                     let mut elements = Vec::new();
-                    self.each(|input| Ok(elements.push(input.anything(depth)?)))?;
+                    self.each(|input| {
+                        elements.push(input.anything(depth)?);
+                        Ok(())
+                    })?;
                     Value::Array(elements)
                 }
                 _ => {
                     let mut entries = Vec::new();
-                    self.each(|input| Ok(entries.push((input.anything(depth)?, input.anything(depth)?))))?;
+                    self.each(|input| {
+                        entries.push((input.anything(depth)?, input.anything(depth)?));
+                        Ok(())
+                    })?;
                     Value::Map(entries)
                 }
             };

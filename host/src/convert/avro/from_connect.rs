@@ -43,11 +43,7 @@ impl FromConnect {
         if matches!(schema.kind, Kind::Struct(_)) && (is_union(schema) || schema.optional) {
             return self.union(schema, space);
         }
-        let base = match self.base(schema, space)? {
-            // A name that was given before.
-            reference @ Json::String(_) => reference,
-            base => base,
-        };
+        let base = self.base(schema, space)?;
         Ok(match (schema.optional && !ignore_optional, &schema.default) {
             (false, _) => base,
             (true, Some(_)) => json!([base, "null"]),

@@ -204,8 +204,10 @@ impl Client {
         };
         response.map(|body| {
             let mut flight = Some(flight);
-            if body.is_end_stream() {
-                flight.take().map(Flight::land);
+            if body.is_end_stream()
+                && let Some(flight) = flight.take()
+            {
+                flight.land();
             }
             let silence = Box::pin(sleep(between));
             Received { body, left: limit, over: Box::new(over), between, silence, flight }.boxed_unsync()
@@ -342,8 +344,8 @@ impl Body for Received {
             }
         }
         let has_ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && this.body.is_end_stream());
-        if has_ended {
-            this.flight.take().map(Flight::land);
+        if has_ended && let Some(flight) = this.flight.take() {
+            flight.land();
         }
         Poll::Ready(frame)
     }
