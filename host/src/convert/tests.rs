@@ -387,7 +387,7 @@ fn properties_go_with_the_class() {
         &wrong("value.converter.decimal.format", "hex"),
         &worker,
         Err(
-            "Invalid value hex for configuration value.converter.decimal.format: String must be one of (case insensitive): BASE64, NUMERIC",
+            "Invalid value hex for configuration value.converter.decimal.format: String must be one of (case insensitive): NUMERIC, BASE64",
         ),
     );
     check(

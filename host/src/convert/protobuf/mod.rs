@@ -118,7 +118,9 @@ impl Format for Protobuf {
         let file = files::compile(&target.schema)?;
         let (_, name) = from_connect::protobuf_schema(schema, self.options)?;
         let of_name = file.parent_pool().get_message_by_name(&name).filter(|message| message.parent_file() == file);
-        let message = of_name.or_else(|| file.messages().next());
+        // Connect's names have no package unless schemas are "enhanced".
+        let message =
+            of_name.or_else(|| file.messages().find(|message| message.name() == name)).or_else(|| file.messages().next());
         let message = message.ok_or_else(|| ConvertError::data("Incompatible schema: the Protobuf schema has no message"))?;
         let mut opening = Vec::new();
         match files::indexes(&message).as_slice() {

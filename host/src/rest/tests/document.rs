@@ -142,7 +142,7 @@ fn fits(template: &str, path: &str) -> bool {
 async fn every_operation_has_examples_that_fit_their_schemas() {
     let document = Document::of(&Api::new().await).await;
     assert_eq!(document.0["openapi"], "3.1.0");
-    assert_eq!(document.operations().len(), 33);
+    assert_eq!(document.operations().len(), 34);
     let mut ids = BTreeSet::new();
     let mut examples = 0;
     for operation in document.operations() {
@@ -200,7 +200,7 @@ async fn what_is_described_is_served_and_nothing_else() {
     }
     // Without `/admin`, which is served elsewhere.
     let public = Api { router: crate::rest::router(api.fixture.herder.clone(), false), ..api };
-    assert_eq!(Document::of(&public).await.operations().len(), 30);
+    assert_eq!(Document::of(&public).await.operations().len(), 31);
     public.check("GET /admin/loggers", "", 404, "~HTTP 404 Not Found").await;
     let admin = Api { router: crate::rest::admin_router(public.fixture.herder.clone()), ..public };
     admin.check("GET /admin/loggers", "", 200, r#"{"root":{"level":"INFO","last_modified":null}}"#).await;

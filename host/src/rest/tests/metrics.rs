@@ -6,7 +6,7 @@ use super::Api;
 #[tokio::test]
 async fn metrics_are_told_to_whoever_asks() {
     let api = Api::new().await;
-    api.create("a \"b\\c", "").await;
+    api.create(r#"a \"b\\c"#, "").await;
     api.until("a \"b\\c", "RUNNING RUNNING").await;
     for (path, accept) in [
         ("/metrics", None),

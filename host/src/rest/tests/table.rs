@@ -89,7 +89,7 @@ const TABLE: &[Row] = &[
     ),
     (
         "POST /connectors",
-        r#"{"name":"a","config":{"connector.class":"FileSource","file":null}}"#,
+        r#"{"name":"a","config":{"connector.class":"FileSource","file":"f","tasks.max":null}}"#,
         400,
         "~Null value can not be supplied",
     ),

@@ -11,7 +11,7 @@ use crate::metrics::TaskCounters;
 use crate::record::Batch;
 use crate::sandbox::{Call, CallError, Checkpoint, Polled};
 use crate::task::testing::*;
-use crate::task::{DeadLetterSpec, ErrorPolicy, SourceSpec, TaskHandle, TaskState, Tolerance, spawn_source};
+use crate::task::{DeadLetterSpec, ErrorPolicy, SourceSpec, TaskHandle, TaskState, Tolerance, TopicCreation, spawn_source};
 
 struct Scene {
     broker: TestBroker,
@@ -243,13 +243,16 @@ async fn a_missing_topic_is_created_before_the_first_record() {
     let broker = TestBroker::start_on(DevBrokerConfig { auto_create_topics: false, ..DevBrokerConfig::default() }).await;
     let mut scene = Scene { topic: "made-by-the-source".to_owned(), broker, fake: Fake::default(), offsets: Arc::default() };
     scene.poll(&["a"], 1);
-    let handle = scene.spawn(scene.spec());
+    let rules = ["partitions", "replication.factor"].map(|key| (format!("topic.creation.default.{key}"), "1".to_owned()));
+    let admin = ClientSettings::admin(&scene.broker.worker(), "source", &[]).expect("settings");
+    let creation = TopicCreation::from_config(&rules, admin).expect("groups");
+    let handle = scene.spawn(SourceSpec { creation: creation.clone(), ..scene.spec() });
     scene.until_stored(1).await;
     assert!(handle.stop(PATIENCE).await);
     assert_eq!(scene.broker.read(&scene.topic, 1).await, ["a"]);
     scene.topic = "not a topic".to_owned();
     scene.poll(&["b"], 2);
-    let trace = trace_of(&scene.spawn(scene.spec())).await;
+    let trace = trace_of(&scene.spawn(SourceSpec { creation, ..scene.spec() })).await;
     assert!(trace.contains("Task failed to create new topic (name=not a topic)"), "{trace}");
 }
 
