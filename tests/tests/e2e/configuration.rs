@@ -147,7 +147,7 @@ fn no_secret_is_left_anywhere() {
     // One that runs, ones that fail in their call, in validation and at the client, each with secrets.
     rest.configure("runs", &base);
     rest.wait_state("runs", "RUNNING", 1);
-    rest.configure("lost", &with(base.clone(), json!({"file": reference("path"), "sandbox.files": "*"})));
+    rest.configure("lost", &with(base.clone(), json!({"file": reference("path")})));
     let bad = [
         json!({"tasks.max": reference("password")}),
         json!({"producer.override.acks": reference("password")}),
