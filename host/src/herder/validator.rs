@@ -32,7 +32,10 @@ impl Herder {
             Err(error) if !error.available_versions.is_empty() => {
                 return Ok(invalid_version(&context.framework, config, &error.message, &error.available_versions));
             }
-            _ => return Err(HerderError::BadRequest(self.no_connector(name))),
+            _ => {
+                let shown = if config.is_secret("connector.class") { super::config_def::HIDDEN } else { name };
+                return Err(HerderError::BadRequest(self.no_connector(shown)));
+            }
         };
         let given: Config = resolved.values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
         let mut validation = Validation::start(&context.framework, &class, config);

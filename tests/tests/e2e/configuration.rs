@@ -15,28 +15,26 @@ fn topics_are_created_as_the_connector_says() {
     let input = folder(&worker, "in").join("lines");
     append(&input, ["one"]);
     let prefix = unique("created");
-    let check = |name: &str, keys: serde_json::Value, partitions: usize, policy: &str| {
+    let check = |name: &str, keys: serde_json::Value, partitions: usize, retention: &str| {
         let topic = Topic::named(Kafka::shared().bootstrap(), &format!("{prefix}-{name}"));
         rest.configure(&topic.name, &with(file_source(&input, &topic.name), keys));
         topic.read_count(1, Deadline::LONG);
         assert_eq!(topic.partitions(), Some(partitions), "{name}");
-        assert_eq!(topic.setting("cleanup.policy").as_deref(), Some(policy), "{name}");
-        topic
+        assert_eq!(topic.setting("retention.ms").as_deref(), Some(retention), "{name}");
     };
     let defaults = json!({"topic.creation.default.partitions": "3", "topic.creation.default.replication.factor": "1",
         "topic.creation.default.retention.ms": "98765"});
-    let plain = check("plain", defaults.clone(), 3, "delete");
-    assert_eq!(plain.setting("retention.ms").as_deref(), Some("98765"));
+    check("plain", defaults.clone(), 3, "98765");
     let groups = with(
         defaults,
         json!({"topic.creation.groups": "states", "topic.creation.states.include": ".*-state,nothing",
             "topic.creation.states.exclude": ".*-no-state", "topic.creation.states.partitions": "2",
-            "topic.creation.states.cleanup.policy": "compact"}),
+            "topic.creation.states.retention.ms": "4321000"}),
     );
-    check("a-state", groups.clone(), 2, "compact");
-    check("no-state", groups.clone(), 3, "delete");
+    check("a-state", groups.clone(), 2, "4321000");
+    check("no-state", groups.clone(), 3, "98765");
     // A topic that is there stays as it is.
-    check("a-state", with(groups, json!({"topic.creation.states.partitions": "5"})), 2, "compact");
+    check("a-state", with(groups, json!({"topic.creation.states.partitions": "5"})), 2, "4321000");
     // A setting that no topic has fails the task, and the message says which topic.
     let wrong = json!({"topic.creation.default.partitions": "1", "topic.creation.default.replication.factor": "1",
         "topic.creation.default.no.such.setting": "1"});
@@ -149,7 +147,7 @@ fn no_secret_is_left_anywhere() {
     // One that runs, ones that fail in their call, in validation and at the client, each with secrets.
     rest.configure("runs", &base);
     rest.wait_state("runs", "RUNNING", 1);
-    rest.configure("lost", &with(base.clone(), json!({"file": reference("path"), "sandbox.files": "*"})));
+    rest.configure("lost", &with(base.clone(), json!({"file": reference("path")})));
     let bad = [
         json!({"tasks.max": reference("password")}),
         json!({"producer.override.acks": reference("password")}),
