@@ -10,8 +10,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 out=$CARGO_TARGET_DIR/plugins
-# Names stay for backtraces; the rest of the debug information would be most of an upload.
-export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=${CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS:--Cstrip=debuginfo}
+# As in .cargo/config.toml, which a variable of the caller takes the place of: names stay for backtraces; the rest of the debug information
+# would be most of an upload.
+export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=${CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS:--Cstrip=debuginfo -Ctarget-feature=+simd128}
+# A plugin is optimised as a whole, its SDK and the standard library included: its calls are short and many.
+export CARGO_PROFILE_RELEASE_LTO=${CARGO_PROFILE_RELEASE_LTO:-fat} CARGO_PROFILE_RELEASE_CODEGEN_UNITS=${CARGO_PROFILE_RELEASE_CODEGEN_UNITS:-1}
 
 say() { echo "plugins: $*" >&2; }
 

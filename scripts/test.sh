@@ -33,7 +33,13 @@ against_connect() {   # the converters beside Kafka Connect's own classes; a sou
     HAWSER_CONNECT_CLASSPATH=$classpath cargo test -p hawser --test convert -- kafka --nocapture
 }
 
+with_registry() {   # the end-to-end tests share one schema registry; without Java they could not run at all
+    SCHEMA_REGISTRY_URL=$(scripts/registry.sh start --dir "$work/registry")
+    export SCHEMA_REGISTRY_URL
+}
+
 end() {
+    SCHEMA_REGISTRY_URL='' scripts/registry.sh stop --dir "$work/registry"
     scripts/kafka.sh stop --dir "$work/kafka"
     rm -rf "$work"
 }
@@ -50,6 +56,7 @@ step "build" cargo build --workspace --all-targets
 step "unit tests" cargo test --workspace --exclude hawser-e2e
 step "fuzzing, a few seconds each" scripts/fuzz.sh 5
 step "converters against Kafka Connect's classes" against_connect
+step "schema registry" with_registry
 step "end-to-end tests against Apache Kafka" against_kafka
 step "end-to-end tests against the development broker" env HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e
 

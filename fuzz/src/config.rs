@@ -8,7 +8,7 @@ use hawser::rest::extract::{ConfigBody, parse};
 use hawser::sandbox::{Grants, InstanceLimits};
 use hawser::store::RawConfig;
 use hawser::task::ErrorPolicy;
-use hawser::tenant::Policy;
+use hawser::tenant::{Policy, PolicyLists};
 
 use crate::fakes;
 
@@ -36,7 +36,13 @@ fn worker(text: &str) {
         return;
     }
     let Ok(config) = WorkerConfig::new([dev_defaults(), pairs]) else { return };
-    let _ = Policy::new(&config.grantable_files, &config.grantable_hosts);
+    let _ = Policy::new(&PolicyLists {
+        files: config.grantable_files.clone(),
+        http: config.grantable_http.clone(),
+        tcp: config.grantable_tcp.clone(),
+        udp: config.grantable_udp.clone(),
+        env: config.grantable_env.clone(),
+    });
     let _ = InstanceLimits::default().with_config(&config.sandbox_limits, &InstanceLimits::unlimited());
     let _ = format!("{config:?}");
 }
@@ -44,7 +50,8 @@ fn worker(text: &str) {
 fn connector(raw: &RawConfig) {
     let entries: Vec<_> = raw.iter().map(|(key, value)| (key.to_owned(), value.map(str::to_owned))).collect();
     let given: Vec<_> = entries.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
-    let policy = Policy::new(&["/srv".to_owned()], &["*.example.com".to_owned()]).expect("a policy");
+    let lists = PolicyLists { files: vec!["/srv".to_owned()], http: vec!["*.example.com".to_owned()], ..PolicyLists::default() };
+    let policy = Policy::new(&lists).expect("a policy");
     if let Ok(asked) = Grants::parse(&given)
         && let Ok(granted) = policy.grant(asked.clone())
     {

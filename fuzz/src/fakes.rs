@@ -12,6 +12,7 @@ use hawser::herder::framework::Framework;
 use hawser::herder::loggers::Loggers;
 use hawser::herder::plan::Plan;
 use hawser::herder::{Herder, Parts, Settings};
+use hawser::metrics::Vitals;
 use hawser::plugin::{Catalogue, CatalogueLimits};
 use hawser::sandbox::{Pooling, Sandbox, SandboxOptions};
 use hawser::store::{CompactedLog, ConfigStore, Entry, LogReader, LogRecord, OffsetStore, RawConfig, StatusStore, StoreError};
@@ -167,6 +168,10 @@ impl RunningTask for FakeTask {
 
     fn phase(&self) -> watch::Receiver<TaskPhase> {
         self.0.subscribe()
+    }
+
+    fn vitals(&self) -> Option<Arc<Vitals>> {
+        None
     }
 }
 

@@ -7,6 +7,7 @@ pub mod config;
 pub mod convert;
 pub mod herder;
 pub mod kafka;
+pub mod logging;
 pub mod metrics;
 pub mod plugin;
 pub mod record;

@@ -1,6 +1,6 @@
 //! The `hawser` command.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,14 +10,12 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hawser::config::parse_override;
 use hawser::herder::loggers::Loggers;
+use hawser::logging;
 use hawser::sandbox::{CompileOrder, compile_upload};
 use hawser::worker::{Options, Worker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// Time for threads that still run when the worker has stopped.
 const LAST_THREADS: Duration = Duration::from_secs(5);
@@ -98,13 +96,11 @@ fn main() -> ExitCode {
 
 /// Logs to stderr; the levels can be changed while the worker runs.
 fn start_log(format: LogFormat, level: LevelFilter) -> Result<Arc<Loggers>> {
-    let (filter, handle) = reload::Layer::new(Targets::new().with_default(level));
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().boxed(),
+    let format = match format {
+        LogFormat::Text => logging::Format::Text,
+        LogFormat::Json => logging::Format::Json,
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init().context("the log cannot be started")?;
+    let handle = logging::start(format, level).context("the log cannot be started")?;
     Ok(Arc::new(Loggers::new(level, move |targets| {
         if let Err(error) = handle.reload(targets) {
             tracing::error!(%error, "The log level is not changed.");
@@ -112,7 +108,17 @@ fn start_log(format: LogFormat, level: LevelFilter) -> Result<Arc<Loggers>> {
     })))
 }
 
+/// Raises the limit of open files to what the system allows at most: a Kafka client holds about a dozen, and the usual limit of 1,024 would
+/// be met by less than a hundred connectors.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "The limit of open files stays at {:?}.", limit.current);
+    }
+}
+
 fn run(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve_until_told(serve, loggers));
     runtime.shutdown_timeout(LAST_THREADS);

@@ -21,14 +21,15 @@ use crate::herder::framework::Framework;
 use crate::herder::installed::Installed;
 use crate::herder::live::LiveEngine;
 use crate::herder::loggers::Loggers;
-use crate::herder::{Herder, Parts, Settings};
+use crate::herder::{Herder, Measuring, Parts, Settings};
 use crate::kafka::{Admin, ClientKind, ClientSettings};
+use crate::metrics::NameSets;
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::rest::{self, Startup};
 use crate::sandbox::{CompileLimits, InstanceLimits, Sandbox, SandboxOptions};
 use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OFFSETS_LOG, OffsetStore, StatusStore, TargetState};
 use crate::task::CommitTiming;
-use crate::tenant::Policy;
+use crate::tenant::{Policy, PolicyLists};
 
 /// The key for how often running connectors are asked for their tasks.
 const REFRESH_KEY: &str = "hawser.tasks.refresh.interval.ms";
@@ -315,7 +316,20 @@ fn sandbox_options(config: &WorkerConfig, data_dir: &Path, compiler: Option<Path
     options.compiler = compiler;
     options.compile = CompileLimits { timeout: config.compile_timeout, memory_bytes: config.compile_memory_bytes };
     options.limits = limits(config)?;
+    options.ca_file = config.ca_file.clone();
     Ok(options)
+}
+
+/// What connectors may be granted on this worker.
+fn policy(config: &WorkerConfig) -> Result<Policy> {
+    let lists = PolicyLists {
+        files: config.grantable_files.clone(),
+        http: config.grantable_http.clone(),
+        tcp: config.grantable_tcp.clone(),
+        udp: config.grantable_udp.clone(),
+        env: config.grantable_env.clone(),
+    };
+    Policy::new(&lists).map_err(|error| anyhow::anyhow!("hawser.{error}"))
 }
 
 /// The worker's limits of an instance, which may be anything that the operator likes.
@@ -335,7 +349,7 @@ async fn start_herder(
     let engine = LiveEngine {
         catalogue: Arc::clone(&catalogue),
         worker: config.pairs.clone(),
-        policy: Policy::new(&config.grantable_files, &config.grantable_hosts)?,
+        policy: policy(config)?,
         limits: limits(config)?,
         providers: Arc::clone(&config.providers),
         overrides: config.override_policy.clone(),
@@ -344,6 +358,8 @@ async fn start_herder(
         offsets: Arc::clone(&offsets),
         tracker: config.topic_tracking.then(|| Arc::clone(&statuses)),
         calls: LiveEngine::calls(),
+        window: config.metrics.window,
+        client_stats: config.metrics.client_interval,
     };
     let framework = Framework {
         classes: Arc::clone(&classes),
@@ -383,6 +399,7 @@ async fn settings(config: &WorkerConfig) -> Result<Settings> {
     Ok(Settings {
         graceful_stop: config.task_shutdown_timeout,
         task_refresh_interval: refresh,
+        metrics: measuring(config),
         topic_tracking: config.topic_tracking,
         topic_tracking_reset: config.topic_tracking_reset,
         group_id: match &config.mode {
@@ -406,6 +423,22 @@ fn identity(config: &WorkerConfig, listener: &Bound) -> Identity {
     let worker_id = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let scheme = config.rest.advertised_listener.as_deref().unwrap_or(listener.scheme());
     Identity { url: format!("{scheme}://{worker_id}").into(), worker_id: worker_id.into(), generation: 0 }
+}
+
+fn measuring(config: &WorkerConfig) -> Measuring {
+    let has = |set: &str| config.metrics.names.iter().any(|name| name == set);
+    let given = config.pairs.iter().find(|(key, _)| key == "client.id").map(|(_, id)| id.clone());
+    let (group, protocol) = match &config.mode {
+        Mode::Distributed(cluster) => (Some(cluster.group_id.as_str()), Some(cluster.protocol.clone())),
+        Mode::Standalone { .. } => (None, None),
+    };
+    Measuring {
+        names: NameSets { jmx: has("jmx"), reporter: has("reporter") },
+        window: config.metrics.window,
+        stalled_after: config.metrics.stalled_after,
+        client_id: given.unwrap_or_else(|| group.map_or("connect".to_owned(), |group| format!("connect-{group}"))),
+        protocol,
+    }
 }
 
 /// The name of this machine, as far as it is known.

@@ -32,6 +32,13 @@ class Offsets:
         self.connector, self.count = connector, count
 
 
+class Topics:
+    """Waits until a connector has used a topic."""
+
+    def __init__(self, connector, topic):
+        self.connector, self.topic = connector, topic
+
+
 def source(folder, **more):
     return {"connector.class": "FileStreamSource", "tasks.max": "1", "file": f"{folder}/in.txt", "topic": "compared",
             "sandbox.files": str(folder), **more}
@@ -145,6 +152,10 @@ def plugins(folder):
         Case(validate.format("FileStreamSink"), {"name": "v", **sink(folder), "topics.regex": "a"}, name="both topics"),
         Case(validate.format("FileStreamSink"), {"name": "v", **sink(folder), "errors.deadletterqueue.topic.name": "compared"}, name="dead letters"),
         Case(validate.format("FileStreamSink"), {"name": "v", "connector.class": "FileStreamSink", "topics.regex": "a(", "sandbox.files": str(folder)}, name="regex"),
+        Case(validate.format("FileStreamSource"), {**full, "transforms": "a", "transforms.a.type": "JsonConverter"}, name="no transform"),
+        Case(validate.format("FileStreamSource"), {**full, "predicates": "p", "predicates.p.type": "org.apache.kafka.connect.transforms.InsertField$Value"}, name="no predicate"),
+        Case(validate.format("FileStreamSource"), {**full, "transforms": "a", "transforms.a.type": "org.apache.kafka.connect.transforms.HoistField$Value",
+             "transforms.a.field": "f", "transforms.a.predicate": "none"}, name="predicate unknown"),
         *(Case(validate.format("FileStreamSource"), body, name=name) for body, name in malformed()),
     ]
 
@@ -302,7 +313,7 @@ def sink_offsets(folder):
     good = {"kafka_topic": "compared", "kafka_partition": 0}
     return [
         Case("POST /connectors", {"name": "k", "config": sink(folder)}, name="a sink"), Wait("k", "RUNNING RUNNING"), Offsets("k", 1),
-        Case("GET /connectors/k"), Case("GET /connectors/k/topics"), Case("GET /connectors/k/tasks"), Case("GET /connectors/k/offsets"),
+        Case("GET /connectors/k"), Topics("k", "compared"), Case("GET /connectors/k/topics"), Case("GET /connectors/k/tasks"), Case("GET /connectors/k/offsets"),
         Case(alter, entry(good, {"kafka_offset": 0}), name="running"), Case("PUT /connectors/k/stop"), Wait("k", "STOPPED"),
         Case(alter, entry(None, {"kafka_offset": 0}), name="partition null"), Case(alter, entry({}, {"kafka_offset": 0}), name="partition empty"),
         Case(alter, entry({"kafka_topic": "compared"}, None), name="no partition"), Case(alter, entry({"kafka_partition": 0}, None), name="no topic"),

@@ -3,20 +3,104 @@
 import re
 
 BODY = re.compile(r"^\.(status|body\.(error_code|message))$")
+JERSEY = "an error that Jersey makes itself has a JSON body without a Content-Type: ours has one"
+ALLOW = "405 without Allow, which HTTP demands: ours has it"
+HTML = "a URL or header that Jetty refuses with a page of HTML: ours is a JSON error, or the connector of that name"
+ECHO = "the whole configuration is echoed, secrets included: ours names its keys"
+MALFORMED = "a malformed body is 500 with Jackson's text: ours is 400 with the place"
+LARGE = "a body of 3 MB is read: ours is 413"
+ACCEPT = "parameters of Accept come back in Content-Type"
+INTERNAL = "a request between workers: not there"
+LOGGERS = "every logger of log4j is listed: ours those that were set, and root"
+VERSIONS = "versions of plugins and converters"
+PLUGIN = "the plugin's own keys and rules are other than those of Kafka's class"
+CLASS = "the message begins with the name of a Java exception: ours does not"
+TASK_CLASS = "task.class is a class of its own: ours is the connector's"
+OFFSETS = "the connector is asked about altered offsets: ours is not"
+GROUPS = "the order of groups of converters"
+OVERRIDES = "a client setting that nobody knows is let through: ours is an error"
+ORDER = "order_in_group is the name since 4.3: ours has the older one, too"
+LOCATION = "Location with / and ; unescaped: ours is escaped"
+REGEX = "the text of Java's regex parser"
+MATRIX = "a matrix parameter is cut off: ours is part of the name"
+LEVEL = "an empty level is 500: ours is 404 as every unknown one"
+ALIAS = "aliases are derived from names: ours are what the plugin says"
+RANGE = "how a version range is printed"
+RESET = "the reset of what is not there fails: ours succeeds"
+CAUSE = "a failure of Kafka without its cause: ours has it"
+
+PLUGIN_KEYS = re.compile(r"\.(file|topic|batch\.size|task\.index|task\.count)(\.|$)|transforms\.a\.static\.value|error_count$")
+OWN_KEYS = re.compile(r"(\.|converter\.)validate$")
 
 
 def meant(case, place, connect, hawser, answers):
     """Why `place` of the answers may differ, or None."""
-    (theirs, ours) = answers
+    theirs, ours = answers
+    said, says = message(theirs), message(ours)
     if place == ".headers.content-type" and connect == "none":
-        return "an error that Jersey makes itself has a JSON body without a Content-Type: ours has one"
+        return JERSEY
     if place == ".headers.allow" and theirs["status"] == 405:
-        return "405 without Allow, which HTTP demands: ours has it"
-    if theirs["headers"].get("content-type", "").startswith("text/html") and 400 <= ours["status"] < 500:
-        return "a URL or header that Jetty refuses with a page of HTML: ours is a JSON error, or the connector of that name"
-    if ours["status"] in (400, 413) and BODY.match(place) and theirs["status"] in (400, 500):
-        if isinstance(theirs["body"], dict) and "contains no connector type" in (theirs["body"].get("message") or ""):
-            return "the whole configuration is echoed, secrets included: ours names its keys"
+        return ALLOW
+    if theirs["headers"].get("content-type", "").startswith("text/html") or (theirs["status"] == 400 and theirs["body"] == ""):
+        return HTML if ours["status"] < 500 else None
+    if case.name in ("POST /connectors/x/tasks", "OPTIONS /connectors/x/tasks"):
+        return INTERNAL
+    if "(3 MB)" in case.name and ours["status"] == 413:
+        return LARGE
+    if ours["status"] == 400 and BODY.match(place) and theirs["status"] in (400, 500):
+        if "contains no connector type" in said:
+            return ECHO
         if theirs["status"] == 500:
-            return "a malformed body is 500 with Jackson's text: ours is 400 (413 if too large) with the place"
+            return MALFORMED
+    if place == ".headers.content-type" and "Accept" in case.name:
+        return ACCEPT
+    if case.path.startswith("/admin/loggers") and case.method == "GET" and place.startswith(".body.org."):
+        return LOGGERS
+    if "level empty" in case.name:
+        return LEVEL
+    if "plugin.version" in place:
+        return VERSIONS
+    if place.endswith(".order") and connect == "(absent)":
+        return ORDER
+    if "/connector-plugins/" in case.path:
+        if "?version=" in case.path and place == ".body.message":
+            return RANGE
+        if place in (".status", ".body") and "InsertField$Key" in case.path:
+            return ALIAS
+        if OWN_KEYS.search(place) and connect == "(absent)":
+            return PLUGIN
+        if ".producer.override.bad." in place or (place == ".body.error_count" and "(overrides)" in case.name):
+            return OVERRIDES
+        if PLUGIN_KEYS.search(place):
+            return PLUGIN
+        if place == ".body.groups" and sorted(connect) == sorted(hawser):
+            return GROUPS
+        if place.endswith("topics.regex.value.errors"):
+            return REGEX
+    if said.startswith("org.apache.kafka.connect.errors.ConnectException: ") and said.split(": ")[1][:40] == says[:40]:
+        return CLASS
+    if "Missing required configuration \"file\"" in says and place.startswith(".body"):
+        return PLUGIN
+    if place.endswith(".config.task.class"):
+        return TASK_CLASS
+    if re.search(r"\.config\.task\.(index|count)$", place):
+        return PLUGIN
+    if case.name.startswith("GET /connectors/a;b=c"):
+        return MATRIX
+    if place == ".headers.location" and connect.split("/")[1] == "connectors":
+        return LOCATION
+    if case.path.endswith("/offsets"):
+        if says.startswith("The Connect framework-managed offsets"):
+            return RESET if said.startswith("Failed to alter") else OFFSETS
+        if said and says.startswith(said):
+            return CAUSE
+        if case.method == "GET" and place == ".body.offsets":
+            # What the connector refused there was stored here.
+            return OFFSETS
+    if case.name == "GET /connectors (at the end)":
+        return HTML
     return None
+
+
+def message(answer):
+    return (answer["body"].get("message") or "") if isinstance(answer["body"], dict) else ""

@@ -13,7 +13,7 @@ import re
 import sys
 import time
 
-from cases import Case, Offsets, Wait, sequence
+from cases import Case, Offsets, Topics, sequence
 from meant import meant
 from servers import Both
 
@@ -127,8 +127,10 @@ def wait(server, step):
 
 
 def state(server, step):
-    path = "offsets" if isinstance(step, Offsets) else "status"
+    path = "offsets" if isinstance(step, Offsets) else "topics" if isinstance(step, Topics) else "status"
     status, _, body = server.request("GET", f"/connectors/{step.connector}/{path}")
+    if isinstance(step, Topics):
+        return True if status == 200 and step.topic in json.loads(body)[step.connector]["topics"] else body.decode()
     if isinstance(step, Offsets):
         return True if status == 200 and len(json.loads(body)["offsets"]) >= step.count else body.decode()
     if status != 200:

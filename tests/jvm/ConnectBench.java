@@ -39,9 +39,13 @@ import java.util.Optional;
  */
 public class ConnectBench {
     private static final String TOPIC = "bench";
-    private static final long WARM_UP_NS = 2_000_000_000L;
-    private static final long ROUND_NS = 200_000_000L;
-    private static final int ROUNDS = 6;
+    /** Processor time, so that a busy machine does not cut the JIT short. */
+    private static final long WARM_UP_NS = 1_500_000_000L;
+    private static final long ROUND_NS = 100_000_000L;
+    /** It goes on for as long as one of the last rounds was better than all before by more than that. */
+    private static final int ROUNDS = 8;
+    private static final double BETTER = 0.98;
+    private static final int MAX_ROUNDS = 60;
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     private static final OperatingSystemMXBean SYSTEM = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
 
@@ -96,21 +100,25 @@ public class ConnectBench {
 
         bench.run(WARM_UP_NS);
         double thread = Double.MAX_VALUE;
-        double process = Double.MAX_VALUE;
-        for (int round = 0; round < ROUNDS; round++) {
+        long processStart = SYSTEM.getProcessCpuTime();
+        double records = 0;
+        int lastBetter = 0;
+        for (int round = 0; round < MAX_ROUNDS && round - lastBetter <= ROUNDS; round++) {
             long threadStart = THREADS.getCurrentThreadCpuTime();
-            long processStart = SYSTEM.getProcessCpuTime();
             double count = bench.run(ROUND_NS);
-            thread = Math.min(thread, (THREADS.getCurrentThreadCpuTime() - threadStart) / count);
-            process = Math.min(process, (SYSTEM.getProcessCpuTime() - processStart) / count);
+            double figure = (THREADS.getCurrentThreadCpuTime() - threadStart) / count;
+            lastBetter = figure < thread * BETTER ? round : lastBetter;
+            thread = Math.min(thread, figure);
+            records += count;
         }
+        double process = (SYSTEM.getProcessCpuTime() - processStart) / records;
         System.out.println(thread + "\t" + process);
     }
 
     private long run(long span) {
-        long start = System.nanoTime();
+        long start = THREADS.getCurrentThreadCpuTime();
         long count = 0;
-        while (System.nanoTime() - start < span) {
+        while (THREADS.getCurrentThreadCpuTime() - start < span) {
             for (ConsumerRecord<byte[], byte[]> record : records) {
                 sink = convert(record);
             }

@@ -10,16 +10,22 @@
 // A harness reports by panicking.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
+mod connect;
+mod exposition;
 mod files;
 mod kafka;
 mod process;
+mod registry;
 mod rest;
 mod topic;
 mod wait;
 mod worker;
 
+pub use connect::KafkaConnect;
+pub use exposition::{Exposition, Family, Sample};
 pub use files::{Plugin, checkout, unique};
 pub use kafka::{Broker, Kafka};
+pub use registry::Registry;
 pub use rest::{Answer, Rest};
 pub use topic::{Record, Topic};
 pub use wait::{Deadline, wait_for};

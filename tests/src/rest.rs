@@ -55,6 +55,7 @@ impl Answer {
 impl Rest {
     /// A client of the worker at `url` (`http://HOST:PORT`).
     pub fn new(url: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default(); // reqwest brings none; another client may have been first
         let client = Client::builder().timeout(REQUEST_TIMEOUT).build().expect("HTTP client");
         Self { url: url.trim_end_matches('/').to_owned(), client }
     }
@@ -113,6 +114,17 @@ impl Rest {
         self.try_send(method, path, body).unwrap_or_else(|e| panic!("{request}: {e}"))
     }
 
+    /// A request with exactly these headers beside those that HTTP demands.
+    #[track_caller]
+    pub fn exact(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let request = format!("{method} {path}");
+        let mut builder = self.client.request(method, format!("{}{path}", self.url)).body(body.to_owned());
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        self.answer(request.clone(), builder).unwrap_or_else(|e| panic!("{request}: {e}"))
+    }
+
     /// Like [`Rest::send`]; `Err` says why there was no answer (the worker may be down).
     pub fn try_send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
         let request = format!("{method} {path}");
@@ -120,6 +132,10 @@ impl Rest {
         if let Some((content_type, bytes)) = body {
             builder = builder.header(header::CONTENT_TYPE, content_type).body(bytes);
         }
+        self.answer(request, builder)
+    }
+
+    fn answer(&self, request: String, builder: reqwest::RequestBuilder) -> Result<Answer, String> {
         RUNTIME
             .block_on(async {
                 let response = builder.send().await?;

@@ -8,7 +8,7 @@ use std::{
 
 use rdkafka::{
     ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
@@ -89,6 +89,26 @@ impl Topic {
     /// A topic that is there, or that someone else will create, on the broker at `bootstrap`.
     pub fn named(bootstrap: &str, name: &str) -> Self {
         Self { name: name.to_owned(), bootstrap: bootstrap.to_owned() }
+    }
+
+    /// How many partitions it has; `None` if it is not there.
+    #[track_caller]
+    pub fn partitions(&self) -> Option<usize> {
+        let consumer: BaseConsumer = client(&self.bootstrap).set("allow.auto.create.topics", "false").create().expect("client");
+        let metadata = consumer.fetch_metadata(Some(&self.name), CALL).unwrap_or_else(|e| panic!("metadata: {e}"));
+        let topic = metadata.topics().first()?;
+        topic.error().is_none().then(|| topic.partitions().len())
+    }
+
+    /// The value of one of its settings, such as `cleanup.policy`.
+    #[track_caller]
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let admin: AdminClient<DefaultClientContext> = client(&self.bootstrap).create().expect("admin client");
+        let (topic, options) = (ResourceSpecifier::Topic(&self.name), AdminOptions::new());
+        let described = admin.describe_configs([&topic], &options);
+        let described = RUNTIME.block_on(described).expect("describe the topic").pop().expect("an answer");
+        let settings = described.unwrap_or_else(|e| panic!("describe topic {}: {e}", self.name));
+        settings.get(key).and_then(|entry| entry.value.clone())
     }
 
     /// Produces values without keys, and returns when all are acknowledged.

@@ -22,6 +22,7 @@ pub struct WorkerBuilder {
     /// The worker properties; `None` with `--dev`.
     properties: Option<Vec<(String, String)>>,
     env: Vec<(String, String)>,
+    args: Vec<String>,
 }
 
 /// A running (or killed) worker with a data folder of its own. Killed when dropped; if the test is failing then, the end
@@ -36,7 +37,7 @@ pub struct Worker {
 impl Worker {
     /// `hawser serve --dev`: embedded broker, one worker.
     pub fn dev() -> WorkerBuilder {
-        WorkerBuilder { properties: None, env: Vec::new() }
+        WorkerBuilder { properties: None, env: Vec::new(), args: Vec::new() }
     }
 
     /// A worker that keeps its state in files and its records in `kafka`.
@@ -70,6 +71,26 @@ impl Worker {
     #[track_caller]
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("the worker runs").id()
+    }
+
+    /// Its log and all files in its folder: the name and the text of each. What is not text is read as if it were.
+    pub fn files(&self) -> Vec<(PathBuf, String)> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.dir.path().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(path),
+                    Ok(kind) if kind.is_file() => {
+                        let bytes = std::fs::read(&path).unwrap_or_default();
+                        files.push((path, String::from_utf8_lossy(&bytes).into_owned()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        files
     }
 
     /// Kills it with SIGKILL: a crash.
@@ -133,7 +154,7 @@ impl Drop for Worker {
 
 impl WorkerBuilder {
     fn new(kafka: &Kafka) -> Self {
-        Self { properties: Some(Vec::new()), env: Vec::new() }
+        Self { properties: Some(Vec::new()), env: Vec::new(), args: Vec::new() }
             .set("bootstrap.servers", kafka.bootstrap())
             .set("key.converter", "org.apache.kafka.connect.storage.StringConverter")
             .set("value.converter", "org.apache.kafka.connect.json.JsonConverter")
@@ -150,9 +171,34 @@ impl WorkerBuilder {
         self
     }
 
+    /// The properties that it will be started with; none with `--dev`.
+    pub fn properties(&self) -> &[(String, String)] {
+        self.properties.as_deref().unwrap_or_default()
+    }
+
     /// Sets an environment variable.
     pub fn env(mut self, key: &str, value: &str) -> Self {
         self.env.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it and waits until it has given up; returns its log.
+    #[track_caller]
+    pub fn fails(self) -> String {
+        let dir = tempfile::Builder::new().prefix("hawser-e2e-").tempdir().expect("temporary folder");
+        match try_spawn(&self, dir.path()) {
+            Ok((mut child, _)) => {
+                let _ = child.kill(); // it may have ended by itself
+                let _ = child.wait();
+                panic!("the worker serves");
+            }
+            Err(_) => std::fs::read_to_string(log_path(dir.path())).unwrap_or_default(),
+        }
+    }
+
+    /// Adds an argument of the command line.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
         self
     }
 
@@ -171,6 +217,15 @@ fn log_path(dir: &Path) -> PathBuf {
 
 #[track_caller]
 fn spawn(builder: &WorkerBuilder, dir: &Path) -> (Child, Rest) {
+    try_spawn(builder, dir).unwrap_or_else(|why| {
+        let log = std::fs::read_to_string(log_path(dir)).unwrap_or_default();
+        panic!("the worker {why}; its log:\n{}", last_lines(&log));
+    })
+}
+
+/// Starts a worker; the error says why it does not serve.
+#[track_caller]
+fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), String> {
     let log = || File::options().create(true).append(true).open(log_path(dir)).expect("worker.log");
     let mut command = Command::new(files::binary("hawser", "HAWSER_BIN"));
     command.arg("serve");
@@ -182,13 +237,15 @@ fn spawn(builder: &WorkerBuilder, dir: &Path) -> (Child, Rest) {
             let file = dir.join("worker.properties");
             let granted = format!("hawser.sandbox.files={}\n", dir.display()); // what its connectors may be granted
             let lines: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-            std::fs::write(&file, lines + &granted).expect("worker.properties");
+            // What a test sets itself stands below and wins.
+            std::fs::write(&file, granted + &lines).expect("worker.properties");
             command.arg("--config").arg(file);
         }
     }
     let mut child = command
         .args(["--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir.join("data"))
+        .args(&builder.args)
         .envs(builder.env.iter().map(|(key, value)| (key, value)))
         .current_dir(dir)
         .stdin(Stdio::null())
@@ -198,16 +255,14 @@ fn spawn(builder: &WorkerBuilder, dir: &Path) -> (Child, Rest) {
         .expect("hawser");
     let ready = process::first_line(&mut child, log(), |line| line.strip_prefix(READY).map(|url| url.trim().to_owned()));
     match ready.recv_timeout(Deadline::LONG.duration()) {
-        Ok(url) => (child, Rest::new(&url)),
+        Ok(url) => Ok((child, Rest::new(&url))),
         Err(why) => {
             let _ = child.kill(); // it may have ended by itself
             let ended = child.wait().expect("wait for the worker");
-            let why = match why {
+            Err(match why {
                 RecvTimeoutError::Timeout => "did not say that it listens".to_owned(),
                 RecvTimeoutError::Disconnected => format!("ended at its start ({ended})"),
-            };
-            let log = std::fs::read_to_string(log_path(dir)).unwrap_or_default();
-            panic!("the worker {why}; its log:\n{}", last_lines(&log));
+            })
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The development broker as a process of its own: `hawser-dev-broker [--port PORT] [--data-dir DIR]`.
+//! The development broker as a process of its own: `hawser-dev-broker [--port PORT] [--data-dir DIR]
+//! [--max-connections COUNT]`.
 //!
 //! Prints `bootstrap.servers=127.0.0.1:PORT` once it serves, and stops on Ctrl-C or SIGTERM.
 
@@ -12,7 +13,7 @@ use hawser_dev_broker::{DevBroker, DevBrokerConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-const USAGE: &str = "usage: hawser-dev-broker [--port PORT] [--data-dir DIR]";
+const USAGE: &str = "usage: hawser-dev-broker [--port PORT] [--data-dir DIR] [--max-connections COUNT]";
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<DevBrokerConfig, String> {
     let mut config = DevBrokerConfig::default();
@@ -20,6 +21,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<DevBrokerConfig, Stri
         let value = args.next().ok_or_else(|| format!("{arg} needs a value; {USAGE}"))?;
         match arg.as_str() {
             "--port" => config.port = value.parse().map_err(|_| format!("{value:?} is not a port; {USAGE}"))?,
+            "--max-connections" => {
+                config.max_connections =
+                    value.parse().map_err(|_| format!("{value:?} is not a number of connections; {USAGE}"))?;
+            }
             "--data-dir" => config.data_dir = Some(PathBuf::from(value)),
             _ => return Err(format!("unknown option {arg}; {USAGE}")),
         }
@@ -75,6 +80,8 @@ mod tests {
         };
         check("", Ok((0, None)));
         check("--port 9092 --data-dir data", Ok((9092, Some("data"))));
+        check("--max-connections 5000", Ok((0, None)));
+        check("--max-connections many", Err("is not a number of connections"));
         check("--port", Err("--port needs a value"));
         check("--port 99999", Err("is not a port"));
         check("--verbose 1", Err("unknown option --verbose"));

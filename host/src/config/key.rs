@@ -61,6 +61,8 @@ pub enum Check {
     OneOf(&'static [&'static str]),
     /// One of these words, in capitals or not.
     OneOfAnyCase(&'static [&'static str]),
+    /// Each item is one of these words.
+    EachOf(&'static [&'static str]),
     /// A number of partitions: positive, or -1 for the brokers' default.
     Partitions,
     /// A number of replicas: positive, or -1 for the brokers' default.
@@ -155,6 +157,9 @@ impl Key {
             (Check::OneOf(words), Value::Text(text)) if !words.contains(&text.as_str()) => Some(one_of(words)),
             (Check::OneOfAnyCase(words), Value::Text(text)) if !words.iter().any(|word| word.eq_ignore_ascii_case(text)) => {
                 Some(one_of(words).replacen("one of", "one of (case insensitive)", 1))
+            }
+            (Check::EachOf(words), Value::List(items)) if items.iter().any(|item| !words.contains(&item.as_str())) => {
+                Some(one_of(words))
             }
             (Check::Partitions, Value::Number(number)) if *number < 1 && *number != -1 => {
                 Some("Number of partitions must be positive, or -1 to use the broker's default".to_owned())

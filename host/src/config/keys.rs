@@ -19,8 +19,6 @@ pub(super) const IGNORED: &[Ignored] = &[
     Ignored { name: "plugin.discovery", why: PLUGINS },
     Ignored { name: "rest.extension.classes", why: "there are no extensions in Java here" },
     Ignored { name: "metric.reporters", why: METRICS },
-    Ignored { name: "metrics.sample.window.ms", why: METRICS },
-    Ignored { name: "metrics.num.samples", why: METRICS },
     Ignored { name: "metrics.recording.level", why: METRICS },
     Ignored { name: "metrics.context.", why: METRICS },
     Ignored { name: "auto.include.jmx.reporter", why: METRICS },
@@ -245,8 +243,23 @@ pub const KEYS: &[Key] = &[
         Text("HmacSHA256"),
         "Signatures that are accepted between workers.",
     ),
-    key(Rest, "listeners", List, Text("http://:8083"), "Addresses of the REST API; port 0 for any free one.")
-        .checked(Check::Listeners),
+    key(
+        Rest,
+        "listeners",
+        List,
+        Text("http://:8083"),
+        "Addresses of the REST API; port 0 for any free one. `https` needs `ssl.keystore.location` and what belongs to it, behind \
+         `listeners.https.` (then only those keys count) or without; the store is PEM or PKCS12.",
+    )
+    .checked(Check::Listeners),
+    key(
+        Rest,
+        "ssl.client.auth",
+        Kind::String,
+        Text("none"),
+        "Whether clients of https listeners show a certificate that `ssl.truststore.location` vouches for: `none`, `requested`, `required`.",
+    )
+    .checked(Check::OneOf(&["required", "requested", "none"])),
     key(Rest, "admin.listeners", List, Null, "Addresses of `/admin` only; not set: with the rest; empty: nowhere."),
     key(Rest, "rest.advertised.host.name", Kind::String, Null, "The host name by which others reach this worker."),
     key(Rest, "rest.advertised.port", Int, Null, "The port by which others reach this worker."),
@@ -267,6 +280,34 @@ pub const KEYS: &[Key] = &[
         Text(""),
         "Headers of every answer: `action name: value` with commas between them; actions are `set`, `add`, `setDate`, `addDate`.",
     ),
+    key(Common, "metrics.sample.window.ms", Long, Text("30000"), "Length of one span of the window of rates and averages.")
+        .checked(Check::AtLeast(0)),
+    key(Common, "metrics.num.samples", Int, Text("2"), "Spans of that window.").checked(Check::AtLeast(1)),
+    key(
+        Hawser,
+        "hawser.metrics.names",
+        List,
+        Text("jmx,reporter"),
+        "Whose names `/metrics` has for what Kafka Connect measures, beside Hawser's own: `jmx` those of the JMX exporter's usual \
+         rules, `reporter` those of Strimzi's metrics reporter.",
+    )
+    .checked(Check::EachOf(&["jmx", "reporter"])),
+    key(
+        Hawser,
+        "hawser.metrics.client.interval.ms",
+        Long,
+        Text("10000"),
+        "How often the Kafka clients of tasks tell their statistics, for `kafka_producer_*` and `kafka_consumer_*`; 0 for never.",
+    )
+    .checked(Check::Between(0, 86_400_000)),
+    key(
+        Hawser,
+        "hawser.task.stalled.after.ms",
+        Long,
+        Text("60000"),
+        "How long one step of a task may take, repetitions included, before the task is shown as stalled.",
+    )
+    .checked(Check::AtLeast(1)),
     key(
         Hawser,
         "hawser.data.dir",
@@ -298,8 +339,47 @@ pub const KEYS: &[Key] = &[
         "hawser.sandbox.http",
         List,
         Text(""),
-        "Hosts that a connector may be granted by its `sandbox.http`; `*` allows all.",
+        "Where a connector may be granted to send HTTP requests by its `sandbox.http`, in the same grammar (docs/sandbox.md): `*` is \
+         every public address on the common ports.",
     ),
+    key(
+        Hawser,
+        "hawser.sandbox.tcp",
+        List,
+        Text(""),
+        "Where a connector may be granted to open TCP connections by its `sandbox.tcp`, in the same grammar.",
+    ),
+    key(
+        Hawser,
+        "hawser.sandbox.udp",
+        List,
+        Text(""),
+        "Where a connector may be granted to send datagrams by its `sandbox.udp`, in the same grammar.",
+    ),
+    key(
+        Hawser,
+        "hawser.sandbox.env",
+        List,
+        Text(""),
+        "Names of the worker's environment variables that a connector may be granted by its `sandbox.env`.",
+    ),
+    key(
+        Hawser,
+        "hawser.sandbox.http.ca.file",
+        Kind::String,
+        Null,
+        "File of certificates in PEM: authorities that plugins' HTTPS requests trust besides the public ones.",
+    ),
+    key(Hawser, "hawser.sandbox.connections", Int, Text("64"), "HTTP requests under way, and sockets, of one instance.")
+        .checked(Check::AtLeast(1)),
+    key(
+        Hawser,
+        "hawser.sandbox.http.body.bytes",
+        Long,
+        Text("67108864"),
+        "Bytes of the body of one HTTP request or response of a plugin.",
+    )
+    .checked(Check::AtLeast(1)),
     key(Hawser, "hawser.sandbox.memory.bytes", Long, Text("268435456"), "Linear memory of one instance.")
         .checked(Check::AtLeast(1)),
     key(Hawser, "hawser.sandbox.table.elements", Long, Text("50000"), "Elements of all tables of one instance.")
@@ -363,7 +443,9 @@ pub fn reference() -> String {
             let limits = match key.check {
                 Check::AtLeast(min) => format!(" At least {min}."),
                 Check::Between(min, max) => format!(" From {min} to {max}."),
-                Check::OneOf(words) | Check::OneOfAnyCase(words) => format!(" One of `{}`.", words.join("`, `")),
+                Check::OneOf(words) | Check::OneOfAnyCase(words) | Check::EachOf(words) => {
+                    format!(" One of `{}`.", words.join("`, `"))
+                }
                 Check::Partitions | Check::Replication => " -1 leaves it to the brokers.".to_owned(),
                 Check::Any | Check::Listeners => String::new(),
             };

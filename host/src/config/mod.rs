@@ -26,5 +26,6 @@ pub use providers::{ProviderError, Providers, Resolved};
 pub use sources::{Pairs, from_environment, parse_override, read_file};
 pub use tls::{ClientAuth, TlsSettings, TlsStore};
 pub use worker::{
-    ClusterSettings, ConfigError, ConverterSettings, Mode, OverridePolicy, RestSettings, WorkerConfig, dev_defaults,
+    ClusterSettings, ConfigError, ConverterSettings, MetricsSettings, Mode, OverridePolicy, RestSettings, WorkerConfig,
+    dev_defaults,
 };

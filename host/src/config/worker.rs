@@ -13,6 +13,7 @@ use super::listener::{self, Listener};
 use super::providers::Providers;
 use super::sources::{Pairs, merge};
 use super::tls::TlsSettings;
+use crate::metrics::SampleWindow;
 use crate::store::{TopicPurpose, TopicSpec};
 
 /// What is wrong with a worker's configuration: one line for each mistake.
@@ -145,6 +146,23 @@ pub struct RestSettings {
     pub admin_tls: Option<TlsSettings>,
 }
 
+/// What is measured and how it is told.
+#[derive(Debug, Clone)]
+pub struct MetricsSettings {
+    /// `metrics.num.samples` of `metrics.sample.window.ms`, within [`MAX_SAMPLES`] and [`MIN_SAMPLE`].
+    pub window: SampleWindow,
+    /// `hawser.metrics.names`.
+    pub names: Vec<String>,
+    /// `hawser.metrics.client.interval.ms`; `None` for never.
+    pub client_interval: Option<Duration>,
+    /// `hawser.task.stalled.after.ms`.
+    pub stalled_after: Duration,
+}
+
+/// Most samples that are kept, and the shortest time between two.
+const MAX_SAMPLES: usize = 100;
+const MIN_SAMPLE: Duration = Duration::from_millis(100);
+
 /// A worker's configuration. `Debug` does not show values that may be secret.
 pub struct WorkerConfig {
     /// Where the state is kept.
@@ -173,6 +191,8 @@ pub struct WorkerConfig {
     pub topic_tracking_reset: bool,
     /// The REST API.
     pub rest: RestSettings,
+    /// `/metrics`, and when a task is shown as stalled.
+    pub metrics: MetricsSettings,
     /// `hawser.data.dir`.
     pub data_dir: PathBuf,
     /// `hawser.plugin.max.bytes`.
@@ -184,7 +204,15 @@ pub struct WorkerConfig {
     /// `hawser.sandbox.files`: what connectors may be granted.
     pub grantable_files: Vec<String>,
     /// `hawser.sandbox.http`: what connectors may be granted.
-    pub grantable_hosts: Vec<String>,
+    pub grantable_http: Vec<String>,
+    /// `hawser.sandbox.tcp`: what connectors may be granted.
+    pub grantable_tcp: Vec<String>,
+    /// `hawser.sandbox.udp`: what connectors may be granted.
+    pub grantable_udp: Vec<String>,
+    /// `hawser.sandbox.env`: what connectors may be granted.
+    pub grantable_env: Vec<String>,
+    /// `hawser.sandbox.http.ca.file`.
+    pub ca_file: Option<PathBuf>,
     /// The limits of one instance: every `hawser.sandbox.*` key that has a value, without `hawser.`.
     pub sandbox_limits: Pairs,
     /// Looks up `${provider:path:key}` for connectors.
@@ -207,6 +235,9 @@ impl fmt::Debug for WorkerConfig {
     }
 }
 
+/// All names, networks and ports, as in `sandbox.http`.
+const EVERYWHERE: &str = "*:*+private,localhost:*,0.0.0.0/0:*,[::/0]:*";
+
 /// What `--dev` begins with; every other source overrides it. State goes into the data folder, only this machine can connect,
 /// and connectors may be granted what they ask for.
 pub fn dev_defaults() -> Pairs {
@@ -218,7 +249,9 @@ pub fn dev_defaults() -> Pairs {
         ("value.converter.schemas.enable", "false"),
         ("offset.flush.interval.ms", "1000"),
         ("hawser.sandbox.files", "*"),
-        ("hawser.sandbox.http", "*"),
+        ("hawser.sandbox.http", EVERYWHERE),
+        ("hawser.sandbox.tcp", EVERYWHERE),
+        ("hawser.sandbox.udp", EVERYWHERE),
     ];
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
 }
@@ -250,12 +283,17 @@ impl WorkerConfig {
             topic_tracking: values.flag("topic.tracking.enable"),
             topic_tracking_reset: values.flag("topic.tracking.allow.reset"),
             rest: values.rest(),
+            metrics: values.metrics(),
             data_dir: values.text("hawser.data.dir").into(),
             max_component_bytes: u64::try_from(values.number("hawser.plugin.max.bytes")).unwrap_or_default(),
             compile_timeout: values.millis("hawser.plugin.compile.timeout.ms"),
             compile_memory_bytes: u64::try_from(values.number("hawser.plugin.compile.memory.bytes")).unwrap_or_default(),
             grantable_files: values.list("hawser.sandbox.files"),
-            grantable_hosts: values.list("hawser.sandbox.http"),
+            grantable_http: values.list("hawser.sandbox.http"),
+            grantable_tcp: values.list("hawser.sandbox.tcp"),
+            grantable_udp: values.list("hawser.sandbox.udp"),
+            grantable_env: values.list("hawser.sandbox.env"),
+            ca_file: values.optional_text("hawser.sandbox.http.ca.file").map(Into::into),
             sandbox_limits: values.sandbox_limits(),
             warnings: warnings(&pairs),
             providers: Arc::new(providers),
@@ -384,6 +422,20 @@ impl<'a> Values<'a> {
     /// Kafka allows negative times, which mean none.
     fn millis(&self, key: &str) -> Duration {
         Duration::from_millis(u64::try_from(self.number(key)).unwrap_or_default())
+    }
+
+    fn metrics(&self) -> MetricsSettings {
+        let samples = usize::try_from(self.number("metrics.num.samples")).unwrap_or(MAX_SAMPLES);
+        let interval = self.millis("hawser.metrics.client.interval.ms");
+        MetricsSettings {
+            window: SampleWindow {
+                samples: samples.clamp(1, MAX_SAMPLES),
+                width: self.millis("metrics.sample.window.ms").max(MIN_SAMPLE),
+            },
+            names: self.list("hawser.metrics.names"),
+            client_interval: (!interval.is_zero()).then_some(interval),
+            stalled_after: self.millis("hawser.task.stalled.after.ms"),
+        }
     }
 
     fn converter(&self, key: &str) -> ConverterSettings {

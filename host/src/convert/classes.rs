@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::avro::{self, Avro};
 use super::binary::{ByteArrayConverter, FixedConverter, Width};
 use super::config::{ConfigError, ConfigKey, Importance, Properties, ValueType};
 use super::converter::Converter;
 use super::header::SimpleHeaderConverter;
 use super::json::{self, JsonConverter};
+use super::json_schema::{self, JsonSchema};
+use super::protobuf::{self, Protobuf};
 use super::string::{self, StringConverter};
 use crate::record::SchemaTable;
 
@@ -48,8 +51,10 @@ pub struct ConverterClass {
     pub name: &'static str,
     /// The short names it answers to.
     pub aliases: &'static [&'static str],
-    /// Whether it converts keys and values; header values all do.
+    /// Whether it converts keys and values.
     pub converts_records: bool,
+    /// Whether it converts header values.
+    pub converts_headers: bool,
     /// Its configuration keys besides [`CONVERTER_TYPE`].
     pub keys: &'static [ConfigKey],
     make: fn(&Setting<'_>) -> Result<Box<dyn Converter>, ConfigError>,
@@ -60,6 +65,8 @@ pub struct ConverterClass {
 pub struct Setting<'a> {
     /// Its own properties.
     pub properties: &'a Properties,
+    /// What the converter is for.
+    pub role: Role,
     /// Where they stand in the configuration.
     pub prefix: &'a str,
     /// Whether the connector skips records that cannot be converted (`errors.tolerance` is `all`).
@@ -94,9 +101,34 @@ pub const CONVERTER_TYPE: ConfigKey = ConfigKey {
 /// Every converter that there is.
 pub const CLASSES: &[ConverterClass] = &[
     ConverterClass {
+        name: "io.confluent.connect.avro.AvroConverter",
+        aliases: &["AvroConverter", "Avro"],
+        converts_records: true,
+        converts_headers: false,
+        keys: &avro::KEYS,
+        make: Avro::make,
+    },
+    ConverterClass {
+        name: "io.confluent.connect.json.JsonSchemaConverter",
+        aliases: &["JsonSchemaConverter", "JsonSchema"],
+        converts_records: true,
+        converts_headers: false,
+        keys: &json_schema::KEYS,
+        make: JsonSchema::make,
+    },
+    ConverterClass {
+        name: "io.confluent.connect.protobuf.ProtobufConverter",
+        aliases: &["ProtobufConverter", "Protobuf"],
+        converts_records: true,
+        converts_headers: false,
+        keys: &protobuf::KEYS,
+        make: Protobuf::make,
+    },
+    ConverterClass {
         name: "org.apache.kafka.connect.converters.BooleanConverter",
         aliases: &["BooleanConverter", "Boolean"],
         converts_records: true,
+        converts_headers: true,
         keys: &[],
         make: |setting| FixedConverter::make(Width::Boolean, setting),
     },
@@ -104,6 +136,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.converters.ByteArrayConverter",
         aliases: &["ByteArrayConverter", "ByteArray"],
         converts_records: true,
+        converts_headers: true,
         keys: &[],
         make: ByteArrayConverter::make,
     },
@@ -111,6 +144,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.converters.DoubleConverter",
         aliases: &["DoubleConverter", "Double"],
         converts_records: true,
+        converts_headers: true,
         keys: &[],
         make: |setting| FixedConverter::make(Width::Double, setting),
     },
@@ -118,6 +152,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.converters.FloatConverter",
         aliases: &["FloatConverter", "Float"],
         converts_records: true,
+        converts_headers: true,
         keys: &[],
         make: |setting| FixedConverter::make(Width::Float, setting),
     },
@@ -125,6 +160,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.converters.IntegerConverter",
         aliases: &["IntegerConverter", "Integer"],
         converts_records: true,
+        converts_headers: true,
         keys: &[],
         make: |setting| FixedConverter::make(Width::Integer, setting),
     },
@@ -132,6 +168,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.converters.LongConverter",
         aliases: &["LongConverter", "Long"],
         converts_records: true,
+        converts_headers: true,
         keys: &[],
         make: |setting| FixedConverter::make(Width::Long, setting),
     },
@@ -139,6 +176,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.converters.ShortConverter",
         aliases: &["ShortConverter", "Short"],
         converts_records: true,
+        converts_headers: true,
         keys: &[],
         make: |setting| FixedConverter::make(Width::Short, setting),
     },
@@ -146,6 +184,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.json.JsonConverter",
         aliases: &["JsonConverter", "Json"],
         converts_records: true,
+        converts_headers: true,
         keys: json::KEYS,
         make: JsonConverter::make,
     },
@@ -153,6 +192,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.storage.SimpleHeaderConverter",
         aliases: &["SimpleHeaderConverter", "Simple"],
         converts_records: false,
+        converts_headers: true,
         keys: &[],
         make: SimpleHeaderConverter::make,
     },
@@ -160,6 +200,7 @@ pub const CLASSES: &[ConverterClass] = &[
         name: "org.apache.kafka.connect.storage.StringConverter",
         aliases: &["StringConverter", "String"],
         converts_records: true,
+        converts_headers: true,
         keys: string::KEYS,
         make: StringConverter::make,
     },
@@ -196,9 +237,13 @@ pub(super) fn converter(
     if role != Role::Header && !class.converts_records {
         return Err(invalid("Class must extend: org.apache.kafka.connect.storage.Converter"));
     }
+    if role == Role::Header && !class.converts_headers {
+        return Err(invalid("Class must extend: org.apache.kafka.connect.storage.HeaderConverter"));
+    }
     let properties = properties(config, role.prefix());
     let setting = Setting {
         properties: &properties,
+        role,
         prefix: role.prefix(),
         tolerates_errors: get(connector, "errors.tolerance").is_some_and(|tolerance| tolerance.eq_ignore_ascii_case("all")),
         schemas,

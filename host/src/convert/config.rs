@@ -12,6 +12,10 @@ pub enum ValueType {
     Int,
     /// Any text.
     String,
+    /// Text that is never shown.
+    Password,
+    /// Texts separated by commas.
+    List,
 }
 
 /// How much a key matters to most users.
@@ -64,6 +68,30 @@ pub struct ConfigKey {
 }
 
 impl ConfigKey {
+    /// An optional key without a group, shown under its own name.
+    pub const fn plain(
+        name: &'static str,
+        value_type: ValueType,
+        default: Option<&'static str>,
+        importance: Importance,
+        documentation: &'static str,
+    ) -> Self {
+        ConfigKey {
+            name,
+            value_type,
+            default,
+            required: false,
+            allowed: &[],
+            any_case: false,
+            importance,
+            documentation,
+            group: None,
+            order: -1,
+            width: Width::None,
+            display_name: name,
+        }
+    }
+
     /// What is wrong with `value`, in the words of Kafka's `ConfigException`.
     ///
     /// # Errors
@@ -74,6 +102,7 @@ impl ConfigKey {
             ValueType::Boolean if boolean(value).is_none() => {
                 return invalid("Expected value to be either true or false".to_owned());
             }
+            ValueType::Password => return Ok(()),
             ValueType::Int if value.trim().parse::<i32>().is_err() => return invalid("Not a number of type INT".to_owned()),
             _ => {}
         }
@@ -127,6 +156,11 @@ impl<'a> Checked<'a> {
     /// A boolean, or its default.
     pub fn boolean(&self, name: &str) -> bool {
         self.text(name).and_then(boolean).unwrap_or_default()
+    }
+
+    /// A number, or its default.
+    pub fn number(&self, name: &str) -> Option<i32> {
+        self.text(name)?.trim().parse().ok()
     }
 
     /// A number, or its default; negative ones are 0.

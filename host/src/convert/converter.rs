@@ -1,5 +1,5 @@
-use super::ConvertError;
 use super::column::{Cells, ConvertedCells};
+use super::{ConvertError, Outage};
 use crate::record::{Headers, SCHEMA_BYTES, SchemaId};
 
 /// Where a key, value or header value stands.
@@ -16,6 +16,7 @@ pub struct Place<'a> {
 ///
 /// Each direction has a quick question, whether bytes can be handed on as they stand, and the conversion proper. Where the answer is
 /// yes for a whole batch, its buffer is moved and not even looked at again.
+#[async_trait::async_trait]
 pub trait Converter: Send {
     /// Whether a plugin can have a whole column as it stands, nulls and all, and under which id.
     fn keeps_column_decoded(&self) -> Kept<SchemaId> {
@@ -63,6 +64,20 @@ pub trait Converter: Send {
         cells.convert(|place, schema, payload, out| {
             Ok((SCHEMA_BYTES, self.encode(place, schema, payload, out)? == Encoded::Bytes))
         })
+    }
+
+    /// Whether conversions since the last call of [`learn`](Self::learn) met schemas that are not known. Their errors are void: what
+    /// they were about is to be converted again.
+    fn lacks_schemas(&self) -> bool {
+        false
+    }
+
+    /// Learns the schemas that conversions met.
+    ///
+    /// # Errors
+    /// [`Outage`] when they cannot be had now. A schema that does not exist is no outage, but the error of its records.
+    async fn learn(&mut self) -> Result<(), Outage> {
+        Ok(())
     }
 }
 

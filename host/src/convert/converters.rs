@@ -1,11 +1,12 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::classes::{self, Role};
 use super::column::{Cells, ConvertedCells, Side};
 use super::converter::{Converter, Encoded, Place};
 use super::schema_column::SchemaColumn;
-use super::{ConfigError, ConvertError, Stage};
+use super::{ConfigError, ConvertError, Outage, Stage};
 use crate::record::{Batch, NULL_LENGTH, RecordRef, SCHEMA_BYTES, SchemaId, SchemaTable};
 
 /// A record that could not be converted.
@@ -37,6 +38,20 @@ impl Converted {
     pub fn origin(&self, index: usize) -> usize {
         self.origins.get(index).map_or(index, |origin| *origin as usize)
     }
+}
+
+/// How often schemas are fetched for one batch: the key of a record may be converted before its value is looked at.
+const MAX_LESSONS: usize = 4;
+/// How long fetching schemas for one batch may take at a stretch: a sink's consumer is not served meanwhile.
+const MAX_LEARNING: Duration = Duration::from_secs(60);
+
+/// A batch that cannot be converted now, as it was.
+#[derive(Debug)]
+pub struct Postponed {
+    /// Why.
+    pub outage: Outage,
+    /// The batch.
+    pub batch: Batch,
 }
 
 /// A connector's converters of one stage each.
@@ -78,28 +93,81 @@ impl Converters {
         Ok(Converters { key: part(Role::Key)?, value: part(Role::Value)?, header: part(Role::Header)?, last_bytes: 0 })
     }
 
-    /// Bytes as they stand on topics to payloads. A batch in which nothing needs rewriting is moved, not copied.
-    pub fn decode(&mut self, batch: Batch) -> Converted {
+    /// The classes for keys, values and headers.
+    pub fn classes(&self) -> [&'static str; 3] {
+        [self.key.class, self.value.class, self.header.class]
+    }
+
+    /// Bytes as they stand on topics to payloads. A batch in which nothing needs rewriting is moved, not copied. Schemas that
+    /// are not known yet are fetched, each once.
+    ///
+    /// # Errors
+    /// [`Postponed`] when a schema cannot be had, for now or ever.
+    pub async fn decode(&mut self, batch: Batch) -> Result<Converted, Box<Postponed>> {
+        self.convert(batch, Self::try_decode).await
+    }
+
+    /// Payloads to the bytes that go to topics. A batch in which nothing needs rewriting is moved, not copied. Schemas that are
+    /// not known yet are fetched or registered, each once.
+    ///
+    /// # Errors
+    /// [`Postponed`] when the registry cannot be asked, for now or ever.
+    pub async fn encode(&mut self, batch: Batch) -> Result<Converted, Box<Postponed>> {
+        self.convert(batch, Self::try_encode).await
+    }
+
+    async fn convert(
+        &mut self,
+        mut batch: Batch,
+        convert: impl Fn(&mut Self, Batch) -> Result<Converted, Box<Batch>>,
+    ) -> Result<Converted, Box<Postponed>> {
+        for _ in 0..MAX_LESSONS {
+            match convert(self, batch) {
+                Ok(converted) => return Ok(converted),
+                Err(unconverted) => batch = *unconverted,
+            }
+            let learned = tokio::time::timeout(MAX_LEARNING, self.learn()).await;
+            let slow = || Err(Outage::passing(format!("the schema registry takes longer than {MAX_LEARNING:?}")));
+            if let Err(outage) = learned.unwrap_or_else(|_| slow()) {
+                return Err(Box::new(Postponed { outage, batch }));
+            }
+        }
+        let outage =
+            Outage::passing("the schemas of one batch are more than the converters remember; raise schemas.cache.config");
+        Err(Box::new(Postponed { outage, batch }))
+    }
+
+    /// As [`decode`](Self::decode), with what is known already.
+    ///
+    /// # Errors
+    /// The batch as it was, when schemas have to be fetched first.
+    pub fn try_decode(&mut self, batch: Batch) -> Result<Converted, Box<Batch>> {
         let whole = self.whole_decoded(&batch);
         if let Some(schemas) = self.keep_decoded(&batch, whole) {
             let [key_schemas, value_schemas, header_schemas] = schemas.map(SchemaColumn::into_ids);
-            return Converted { batch: Batch { key_schemas, value_schemas, header_schemas, ..batch }, ..Converted::default() };
+            return Ok(Converted {
+                batch: Batch { key_schemas, value_schemas, header_schemas, ..batch },
+                ..Converted::default()
+            });
         }
         match self.one_column(&batch, whole, |converter, cells| converter.decode_column(cells)) {
-            Some((side, cells)) => self.replace(batch, whole, side, cells),
+            Some((side, cells)) => Ok(self.replace(batch, whole, side, cells)),
             None => self.rebuild(batch, &mut |part, place, _, bytes, out| Ok(part.converter.decode(place, bytes, out)?.parts())),
         }
     }
 
-    /// Payloads to the bytes that go to topics. A batch in which nothing needs rewriting is moved, not copied.
-    pub fn encode(&mut self, batch: Batch) -> Converted {
+    /// As [`encode`](Self::encode), with what is known already.
+    ///
+    /// # Errors
+    /// The batch as it was, when schemas have to be fetched or registered first.
+    pub fn try_encode(&mut self, batch: Batch) -> Result<Converted, Box<Batch>> {
         let whole = self.whole_encoded(&batch);
         if self.keeps_encoded(&batch, whole) {
             let bare = Batch { key_schemas: Vec::new(), value_schemas: Vec::new(), header_schemas: Vec::new(), ..batch };
-            return Converted { batch: bare, ..Converted::default() };
+            return Ok(Converted { batch: bare, ..Converted::default() });
         }
         match self.one_column(&batch, whole, |converter, cells| converter.encode_column(cells)) {
-            Some((side, cells)) => self.replace(batch, whole, side, cells),
+            Some((side, cells)) => Ok(self.replace(batch, whole, side, cells)),
             None => self.rebuild(batch, &mut |part, place, schema, bytes, out| {
                 Ok((SCHEMA_BYTES, part.converter.encode(place, schema, bytes, out)? == Encoded::Bytes))
             }),
@@ -120,6 +188,19 @@ impl Converters {
             false => whole(&mut self.header, &batch.header_lengths),
         };
         [whole(&mut self.key, &batch.key_lengths), whole(&mut self.value, &batch.value_lengths), headers]
+    }
+
+    fn parts(&mut self) -> [&mut Part; 3] {
+        [&mut self.key, &mut self.value, &mut self.header]
+    }
+
+    async fn learn(&mut self) -> Result<(), Outage> {
+        for part in self.parts() {
+            if part.converter.lacks_schemas() {
+                part.converter.learn().await?;
+            }
+        }
+        Ok(())
     }
 
     /// The schema columns of a batch that can be handed on as it stands.
@@ -213,8 +294,8 @@ impl Converters {
     }
 
     /// Converts record by record into a new buffer. The columns that conversion does not touch are moved, or thinned out by the
-    /// records that failed.
-    fn rebuild(&mut self, mut batch: Batch, convert: &mut Convert<'_>) -> Converted {
+    /// records that failed. The batch comes back as it was if a converter has to learn schemas first.
+    fn rebuild(&mut self, mut batch: Batch, convert: &mut Convert<'_>) -> Result<Converted, Box<Batch>> {
         let mut rebuilt = Rebuilt::with_capacity(&batch, self.last_bytes.max(batch.data.len()));
         let mut failures = Vec::new();
         let mut origins = Vec::with_capacity(batch.len());
@@ -228,6 +309,9 @@ impl Converters {
                 }
             }
         }
+        if !failures.is_empty() && self.parts().iter().any(|part| part.converter.lacks_schemas()) {
+            return Err(Box::new(batch));
+        }
         self.last_bytes = rebuilt.data.len();
         rebuilt.move_into(&mut batch);
         if failures.is_empty() {
@@ -235,7 +319,7 @@ impl Converters {
         } else {
             thin_out(&mut batch, &origins);
         }
-        Converted { batch, origins, failures }
+        Ok(Converted { batch, origins, failures })
     }
 
     fn record(

@@ -29,9 +29,36 @@ impl ConvertError {
         ConvertError { exception: SCHEMA_BUILDER_EXCEPTION, ..ConvertError::data(message) }
     }
 
+    /// The converter has to learn the record's schema first ([`super::Converter::learn`]).
+    pub fn unknown_schema() -> Self {
+        ConvertError { retriable: true, ..ConvertError::data(String::new()) }
+    }
+
     /// The same error with what lies behind it.
     pub fn caused_by(self, cause: impl ToString) -> Self {
         ConvertError { cause: Some(cause.to_string()), ..self }
+    }
+}
+
+/// What conversion needs from outside is not to be had, whatever the record: none of a batch is converted then, and none skipped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Outage {
+    /// What is wrong, and what to do.
+    pub message: String,
+    /// Whether it may pass by itself.
+    pub passing: bool,
+}
+
+impl Outage {
+    /// One that is to be waited for.
+    pub fn passing(message: impl Into<String>) -> Self {
+        Outage { message: message.into(), passing: true }
+    }
+
+    /// One that somebody has to see to.
+    pub fn lasting(message: impl Into<String>) -> Self {
+        Outage { message: message.into(), passing: false }
     }
 }
 

@@ -10,6 +10,7 @@
 //! [`Converters`] works on whole batches. A batch of which nothing must be rewritten is moved. To add a format, implement
 //! [`Converter`] in a module of its own and give it a row in [`classes`].
 
+mod avro;
 mod binary;
 pub mod classes;
 mod column;
@@ -20,7 +21,10 @@ pub mod data;
 mod error;
 mod header;
 mod json;
+mod json_schema;
 mod payload;
+mod protobuf;
+mod registry;
 mod schema_column;
 mod string;
 #[cfg(test)]
@@ -30,5 +34,5 @@ pub use classes::{ConverterClass, Role, find_class};
 pub use column::{Cells, ConvertedCells};
 pub use config::{ConfigError, ConfigKey};
 pub use converter::{Converter, Decoded, Encoded, Kept, Place};
-pub use converters::{Converted, Converters, Failure};
-pub use error::{ConvertError, DATA_EXCEPTION, SCHEMA_BUILDER_EXCEPTION, Stage};
+pub use converters::{Converted, Converters, Failure, Postponed};
+pub use error::{ConvertError, DATA_EXCEPTION, Outage, SCHEMA_BUILDER_EXCEPTION, Stage};

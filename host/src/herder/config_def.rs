@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::model::{ConfigKeyInfo, ConfigValueInfo};
 
@@ -12,7 +13,7 @@ use super::model::{ConfigKeyInfo, ConfigValueInfo};
 pub const HIDDEN: &str = "[hidden]";
 
 /// Type of a key's value. On the wire every value is a string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Type {
@@ -30,7 +31,7 @@ pub enum Type {
 }
 
 /// How much a key matters, for user interfaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Importance {
@@ -40,7 +41,7 @@ pub enum Importance {
 }
 
 /// How wide a field a user interface should offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Width {
@@ -93,8 +94,19 @@ impl fmt::Display for Value {
     }
 }
 
-/// Finds a class by the name that a user gave it; `None`: there is none.
-pub type ClassLookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Finds a class by the name that a user gave it.
+pub type ClassLookup = Arc<dyn Fn(&str) -> Lookup + Send + Sync>;
+
+/// What there is under the name of a class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The class of this full name.
+    Found(String),
+    /// The class of this full name, which is of another kind than this.
+    OfOtherKind(String, &'static str),
+    /// Nothing.
+    Missing,
+}
 
 /// A rule that knows more than the other validators; the error is the whole message.
 pub type Check = Arc<dyn Fn(&str, Option<&Value>) -> Result<(), String> + Send + Sync>;
@@ -118,6 +130,8 @@ pub enum Validator {
     Name,
     /// A list without duplicates, and not null.
     UniqueAliases,
+    /// A list without duplicates and empty elements, and not null (KIP-1161).
+    DistinctItems,
     /// A regular expression; null and empty are let through.
     Regex,
     /// Any other rule.
@@ -135,6 +149,7 @@ impl fmt::Debug for Validator {
             Validator::NonEmpty => "NonEmpty",
             Validator::Name => "Name",
             Validator::UniqueAliases => "UniqueAliases",
+            Validator::DistinctItems => "DistinctItems",
             Validator::Regex => "Regex",
             Validator::Check(_) => "Check",
         })
@@ -176,6 +191,13 @@ impl Validator {
             },
             (Validator::UniqueAliases, None) => invalid("entry must be non null"),
             (Validator::UniqueAliases, Some(Value::List(items))) if has_duplicate(items) => invalid("Duplicate alias provided."),
+            (Validator::DistinctItems, None) => Err(format!("Configuration '{key}' values must not be null.")),
+            (Validator::DistinctItems, Some(Value::List(items))) if items.iter().any(String::is_empty) => {
+                Err(format!("Configuration '{key}' values must not be empty."))
+            }
+            (Validator::DistinctItems, Some(Value::List(items))) if has_duplicate(items) => {
+                Err(format!("Configuration '{key}' values must not be duplicated."))
+            }
             (Validator::Regex, _) => match text.map(regex::Regex::new) {
                 Some(Err(_)) => invalid(&format!("Invalid regex: {shown}")),
                 _ => Ok(()),
@@ -332,8 +354,8 @@ impl ConfigKey {
             Type::Class => match &self.lookup {
                 None => Ok(Value::Text(text.to_owned())),
                 Some(lookup) => match lookup(text) {
-                    Some(name) => Ok(Value::Text(name)),
-                    None => Err(format!("Class {text} could not be found.")),
+                    Lookup::Found(name) | Lookup::OfOtherKind(name, _) => Ok(Value::Text(name)),
+                    Lookup::Missing => Err(format!("Class {text} could not be found.")),
                 },
             },
             Type::String | Type::Password => Ok(Value::Text(text.to_owned())),
@@ -356,6 +378,11 @@ impl ConfigKey {
             }
             (None, Default::Value(Some(default))) => self.parse(default).ok(),
         };
+        if let (Some(lookup), Some(Value::Text(name))) = (&self.lookup, &value)
+            && let Lookup::OfOtherKind(name, wanted) = lookup(name)
+        {
+            errors.push(format!("Class class {} does not implement the {wanted} interface", shown(name)));
+        }
         if let Some(validator) = &self.validator {
             let text = value.as_ref().map_or_else(|| "null".to_owned(), |value| shown(value.to_string()));
             if let Err(message) = validator.check(&self.name, value.as_ref(), &text) {

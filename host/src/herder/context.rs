@@ -8,7 +8,9 @@ use dashmap::DashMap;
 use super::classes::Classes;
 use super::engine::Engine;
 use super::framework::Framework;
+use super::measures::Measures;
 use crate::cluster::Identity;
+use crate::metrics::{NameSets, SampleWindow};
 use crate::store::{ConfigStore, OffsetStore, State, Status, StatusStore};
 
 /// How the herder behaves: from the worker's configuration.
@@ -28,6 +30,35 @@ pub struct Settings {
     pub kafka_cluster_id: String,
     /// Most bytes of an uploaded component.
     pub max_component_bytes: usize,
+    /// What is measured, and how it is told.
+    pub metrics: Measuring,
+}
+
+/// What is measured, and how it is told.
+#[derive(Clone, Debug)]
+pub struct Measuring {
+    /// Whose names `/metrics` has: `hawser.metrics.names`.
+    pub names: NameSets,
+    /// Over which time rates and averages are taken.
+    pub window: SampleWindow,
+    /// How long a step of a task may take before the task counts as stalled: `hawser.task.stalled.after.ms`.
+    pub stalled_after: Duration,
+    /// `client.id` of the worker in its group.
+    pub client_id: String,
+    /// `connect.protocol`; none without a group.
+    pub protocol: Option<String>,
+}
+
+impl std::default::Default for Measuring {
+    fn default() -> Measuring {
+        Measuring {
+            names: NameSets { jmx: true, reporter: true },
+            window: SampleWindow::default(),
+            stalled_after: Duration::from_secs(60),
+            client_id: "connect".to_owned(),
+            protocol: None,
+        }
+    }
 }
 
 impl std::default::Default for Settings {
@@ -40,6 +71,7 @@ impl std::default::Default for Settings {
             group_id: None,
             kafka_cluster_id: String::new(),
             max_component_bytes: 64 << 20,
+            metrics: Measuring::default(),
         }
     }
 }
@@ -66,6 +98,7 @@ pub(super) struct Context {
     pub(super) writes: tokio::sync::Mutex<()>,
     /// By connector.
     pub(super) running: DashMap<Arc<str>, Running>,
+    pub(super) measures: Measures,
 }
 
 impl Context {

@@ -1,5 +1,6 @@
 //! What the herder leaves to others: calls into plugins, running tasks, secrets, consumer groups.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use super::classes::FoundClass;
 use super::config_def::ConfigValue;
 use super::plan::Plan;
+use crate::metrics::Vitals;
 use crate::store::RawConfig;
 
 /// A configuration with its references resolved: it may hold secrets.
@@ -61,6 +63,8 @@ pub trait RunningTask: Send + Sync {
     async fn stop(&mut self, within: Duration);
     /// What it is doing.
     fn phase(&self) -> watch::Receiver<TaskPhase>;
+    /// What can be measured of it.
+    fn vitals(&self) -> Option<Arc<Vitals>>;
 }
 
 /// A consumer group's offset.

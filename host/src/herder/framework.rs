@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::classes::{ClassKind, Classes};
 use super::config_def::{
-    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Type, Validator, Width, split_list,
+    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, Type, Validator, Value, Width, split_list,
 };
+use crate::plugin::VersionRange;
+use crate::sandbox::{GRANT_KEYS, is_secret_key};
 
 const COMMON: &str = "Common";
 const TRANSFORMS: &str = "Transforms";
@@ -15,6 +17,7 @@ const ERRORS: &str = "Error Handling";
 const TOPIC_CREATION: &str = "Topic Creation";
 const EXACTLY_ONCE: &str = "Exactly Once Support";
 const OFFSETS_TOPIC: &str = "offsets.topic";
+const SANDBOX: &str = "Sandbox";
 
 /// What the definitions depend on: the installed classes and the worker's defaults.
 #[derive(Clone)]
@@ -85,7 +88,9 @@ impl Framework {
                 })
         };
         let version = |name: &str, default, importance, order, width, doc, display: &str| {
-            ConfigKey::new(name, Type::String, Default::Value(default), importance, doc).group(COMMON, order, width, display)
+            ConfigKey::new(name, Type::String, Default::Value(default), importance, doc)
+                .group(COMMON, order, width, display)
+                .validator(Validator::Check(Arc::new(check_version)))
         };
         let converter_version = |key: &str, kind: ClassKind, fallback: &Option<String>, order, doc, display: &str| {
             let name = config.text(key).or(fallback.as_deref());
@@ -243,12 +248,18 @@ impl Framework {
             )
             .group(ERRORS, 5, Width::Short, "Log Error Details"),
         ];
-        ConfigDef { keys: keys.into() }
+        let mut def = ConfigDef { keys: keys.into() };
+        sandbox_keys(config).into_iter().for_each(|key| def.define(key));
+        def
     }
 
     fn lookup(&self, kind: ClassKind) -> ClassLookup {
         let classes = Arc::clone(&self.classes);
-        Arc::new(move |name| classes.of_kind(kind, name, None).map(|class| class.name))
+        Arc::new(move |name| match (classes.of_kind(kind, name, None), classes.find(name, None)) {
+            (Some(class), _) => Lookup::Found(class.name),
+            (None, Ok(class)) => Lookup::OfOtherKind(class.name, interface(kind)),
+            (None, Err(_)) => Lookup::Missing,
+        })
     }
 
     /// Adds the keys of the transforms and predicates that the configuration names.
@@ -324,6 +335,18 @@ impl Framework {
     }
 }
 
+/// Kafka Connect's interface of a kind of class.
+fn interface(kind: ClassKind) -> &'static str {
+    match kind {
+        ClassKind::Sink => "SinkConnector",
+        ClassKind::Source => "SourceConnector",
+        ClassKind::Transformation => "Transformation",
+        ClassKind::Predicate => "Predicate",
+        ClassKind::Converter => "Converter",
+        ClassKind::HeaderConverter => "HeaderConverter",
+    }
+}
+
 /// What transforms and predicates do not share.
 struct Stage {
     list: &'static str,
@@ -363,6 +386,40 @@ fn stage_check(prefix: &str, negates_nothing: bool) -> Check {
     })
 }
 
+/// The keys of grants that a configuration sets. Kafka Connect has none of them, so that a configuration without them has the
+/// same keys there and here.
+fn sandbox_keys(config: &Checked<'_>) -> Vec<ConfigKey> {
+    let define = |name: &str, kind, doc| {
+        ConfigKey::new(name, kind, absent(), Importance::Medium, doc).group(SANDBOX, -1, Width::Long, name)
+    };
+    let mut keys = Vec::new();
+    for (name, _) in config.raw {
+        if is_secret_key(name) {
+            let is_reference = config.is_secret(name);
+            let doc =
+                "A secret that the worker puts into HTTP headers in the place of `{{secret:NAME}}`; the plugin never sees it.";
+            keys.push(define(name, Type::Password, doc).validator(Validator::Check(Arc::new(move |key, _| match is_reference {
+                true => Ok(()),
+                false => Err(format!(
+                    "{key} must be a reference to a config provider, such as ${{file:/etc/hawser/secrets.properties:token}}, so that \
+                     the secret is not kept with the configuration"
+                )),
+            }))));
+        } else if GRANT_KEYS.contains(&name.as_str()) {
+            keys.push(define(name, Type::List, "What the connector's plugins are granted; see docs/sandbox.md."));
+        }
+    }
+    keys
+}
+
+/// Whether a value is a version or a range of versions.
+fn check_version(_: &str, value: Option<&Value>) -> Result<(), String> {
+    match value {
+        Some(Value::Text(text)) => text.parse::<VersionRange>().map(drop).map_err(|error| error.to_string()),
+        _ => Ok(()),
+    }
+}
+
 fn source_keys() -> [ConfigKey; 5] {
     use Importance::{Low, Medium};
     [
@@ -383,7 +440,7 @@ fn source_keys() -> [ConfigKey; 5] {
             "`required`: the connector is refused unless it can deliver exactly once.",
         )
         .group(EXACTLY_ONCE, 2, Width::Short, "Exactly once support")
-        .validator(one_of_ignoring_case(&["requested", "required"])),
+        .validator(one_of_ignoring_case(&["REQUIRED", "REQUESTED"])),
         ConfigKey::new(
             "transaction.boundary",
             Type::String,
@@ -392,7 +449,7 @@ fn source_keys() -> [ConfigKey; 5] {
             "With exactly-once delivery, where transactions end.",
         )
         .group(EXACTLY_ONCE, 3, Width::Short, "Transaction Boundary")
-        .validator(one_of_ignoring_case(&["poll", "interval", "connector"])),
+        .validator(one_of_ignoring_case(&["INTERVAL", "POLL", "CONNECTOR"])),
         ConfigKey::new(
             "transaction.boundary.interval.ms",
             Type::Long,
@@ -417,12 +474,9 @@ fn source_keys() -> [ConfigKey; 5] {
 fn sink_keys() -> [ConfigKey; 5] {
     use Importance::{High, Medium};
     [
-        ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.").group(
-            COMMON,
-            4,
-            Width::Long,
-            "Topics",
-        ),
+        ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.")
+            .group(COMMON, 4, Width::Long, "Topics")
+            .validator(Validator::DistinctItems),
         ConfigKey::new("topics.regex", Type::String, default(""), High, "Regular expression for the topics to read.")
             .group(COMMON, 4, Width::Long, "Topics regex")
             .validator(Validator::Regex),

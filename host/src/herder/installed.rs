@@ -62,7 +62,7 @@ impl Classes for Installed {
         for class in convert::classes::CLASSES {
             let entry = |kind| (kind, class.name.to_owned(), KAFKA_CONNECT_VERSION.to_owned());
             all.extend(class.converts_records.then(|| entry(ClassKind::Converter)));
-            all.push(entry(ClassKind::HeaderConverter));
+            all.extend(class.converts_headers.then(|| entry(ClassKind::HeaderConverter)));
         }
         // Among equals the order of the catalogue stays: the highest version first.
         all.sort_by(|(kind, name, _), (other_kind, other_name, _)| (kind, name).cmp(&(other_kind, other_name)));
@@ -147,6 +147,7 @@ fn converter(name: &str, wanted: Option<ClassKind>) -> Option<FoundClass> {
     let class = convert::find_class(name)?;
     let kind = match wanted {
         Some(ClassKind::Converter) if !class.converts_records => return None,
+        Some(ClassKind::HeaderConverter) if !class.converts_headers => return None,
         Some(kind) => kind,
         None if class.converts_records => ClassKind::Converter,
         None => ClassKind::HeaderConverter,
@@ -169,6 +170,8 @@ fn converter_keys(class: &ConverterClass) -> Vec<ConfigKey> {
             ValueType::Boolean => Type::Boolean,
             ValueType::Int => Type::Int,
             ValueType::String => Type::String,
+            ValueType::Password => Type::Password,
+            ValueType::List => Type::List,
         };
         let importance = match key.importance {
             Weight::High => Importance::High,

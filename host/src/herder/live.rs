@@ -11,14 +11,14 @@ use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
-use super::recovery::RecoveryPolicy;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
 use crate::kafka::{self, Admin, ClientError, ClientKind, ClientSettings, ProducerLimits, Subscription, TopicPartition};
+use crate::metrics::{ClientRole, ClientStats, SampleWindow, TaskParts, TaskStage, Vitals};
 use crate::plugin::{Catalogue, Plugin};
 use crate::record::BatchLimits;
-use crate::sandbox::{CallError, Grants, InstanceEnv, InstanceLimits};
+use crate::sandbox::{CallError, GRANT_KEYS, Grants, InstanceEnv, InstanceLimits, LIMIT_KEYS};
 use crate::store::{OffsetStore, RawConfig, StatusStore};
 use crate::task::{
     Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
@@ -66,6 +66,10 @@ pub struct LiveEngine {
     pub tracker: Option<Arc<StatusStore>>,
     /// Bounds short calls into plugins.
     pub calls: Semaphore,
+    /// Over which time rates and averages are taken.
+    pub window: SampleWindow,
+    /// How often Kafka clients tell their statistics; `None` for never.
+    pub client_stats: Option<Duration>,
 }
 
 impl LiveEngine {
@@ -141,9 +145,30 @@ impl LiveEngine {
         }
     }
 
+    /// The connector's transforms and predicates, as they are told of.
+    fn stages(&self, plan: &Plan) -> Result<Vec<TaskStage>, String> {
+        let mut stages = Vec::new();
+        for (list, is_predicate) in [("transforms", false), ("predicates", true)] {
+            for alias in split_list(plan.get(list).unwrap_or_default()) {
+                let (plugin, class, _) = self.stage(plan, &format!("{list}.{alias}."))?;
+                stages.push(TaskStage { is_predicate, alias, class, version: plugin.manifest.version.clone() });
+            }
+        }
+        Ok(stages)
+    }
+
+    /// The settings of a client that tells its statistics, if it is to.
+    fn watched(&self, settings: ClientSettings, role: ClientRole, clients: &mut Vec<Arc<ClientStats>>) -> ClientSettings {
+        let Some(interval) = self.client_stats else { return settings };
+        let stats = Arc::new(ClientStats::new(settings.get("client.id").unwrap_or_default(), role, self.window));
+        clients.push(Arc::clone(&stats));
+        settings.with_stats(stats, interval)
+    }
+
     fn source(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SourceSpec, String> {
         let env = self.env(plan, Some(task))?;
         let producer = ClientSettings::source_producer(&self.worker, &plan.name, task, &plan.config);
+        let errors = ErrorPolicy::for_source(&self.worker, &plan.name, task, &plan.config);
         Ok(SourceSpec {
             id: TaskId { connector: Arc::clone(&plan.name), task },
             plugin: self.instance(plan, config, env.clone())?,
@@ -152,7 +177,7 @@ impl LiveEngine {
             producer: producer.map_err(|error| error.to_string())?,
             producer_limits: ProducerLimits::default(),
             creation: self.creation(plan, task)?,
-            errors: ErrorPolicy::from_config(&plan.config).map_err(|error| error.to_string())?,
+            errors: errors.map_err(|error| error.to_string())?,
             commit: self.commit,
             paused,
         })
@@ -165,7 +190,7 @@ impl LiveEngine {
         }
         let id = format!("connector-adminclient-{}-{task}", plan.name);
         let admin = ClientSettings::admin(&self.worker, id, &plan.config).map_err(|error| error.to_string())?;
-        TopicCreation::from_config(&plan.config, admin).map_err(|error| error.to_string())
+        TopicCreation::from_config(&plan.config, admin.owned_by(&plan.name, Some(task))).map_err(|error| error.to_string())
     }
 
     fn sink(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SinkSpec, String> {
@@ -199,7 +224,8 @@ impl LiveEngine {
     fn admin(&self, plan: &Plan) -> Result<Admin, GroupError> {
         let id = format!("connector-worker-adminclient-{}", plan.name);
         let settings = ClientSettings::admin(&self.worker, id, &plan.config);
-        Ok(Admin::new(settings.map_err(|error| GroupError::Failed(error.to_string()))?))
+        let settings = settings.map_err(|error| GroupError::Failed(error.to_string()))?;
+        Ok(Admin::new(settings.owned_by(&plan.name, None)))
     }
 
     /// The consumer group of a sink.
@@ -218,6 +244,10 @@ fn subscription(plan: &Plan) -> Result<Subscription, String> {
         true => Subscription::pattern(plan.get("topics.regex").unwrap_or_default()),
     };
     subscription.map_err(|error| error.to_string())
+}
+
+fn is_sandbox_key(key: &str) -> bool {
+    GRANT_KEYS.contains(&key) || LIMIT_KEYS.contains(&key) || key.starts_with("sandbox.secret.")
 }
 
 fn take(config: &mut Config, key: &str) -> Option<String> {
@@ -277,16 +307,12 @@ impl Engine for LiveEngine {
                     errors.push((denied.key().to_owned(), denied.to_string()));
                 }
             }
-            Err(error) => {
-                let message = error.to_string();
-                let key = message.split(':').next().unwrap_or_default().to_owned();
-                errors.push((key, message));
-            }
+            Err(error) => errors.push((error.key().to_owned(), error.to_string())),
         }
-        if let Err(wrong) = RecoveryPolicy::parse(config) {
-            errors.extend(wrong);
+        for (key, _) in config.iter().filter(|(key, _)| key.starts_with("sandbox.") && !is_sandbox_key(key)) {
+            errors.push((key.clone(), format!("{key} is no key of the sandbox; check its spelling in docs/sandbox.md")));
         }
-        for (key, value) in config.iter().filter(|(key, _)| crate::sandbox::LIMIT_KEYS.contains(&key.as_str())) {
+        for (key, value) in config.iter().filter(|(key, _)| LIMIT_KEYS.contains(&key.as_str())) {
             if let Err(error) = self.limits.with_config(&[(key.clone(), value.clone())], &self.limits) {
                 errors.push((key.clone(), error.to_string()));
             }
@@ -343,11 +369,29 @@ impl Engine for LiveEngine {
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let tracker = Tracker { statuses: self.tracker.clone(), task };
         let context = TaskContext { checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))), topics: Arc::new(tracker) };
-        let handle = match plan.is_source() {
-            true => spawn_source(self.source(plan, task, config, paused)?, context),
-            false => spawn_sink(self.sink(plan, task, config, paused)?, context),
+        let limits = self.env(plan, Some(task))?.limits;
+        let stages = self.stages(plan)?;
+        let mut clients = Vec::new();
+        let (handle, converters) = match plan.is_source() {
+            true => {
+                let mut spec = self.source(plan, task, config, paused)?;
+                spec.producer = self.watched(spec.producer, ClientRole::Producer, &mut clients);
+                let converters = spec.converters.classes();
+                (spawn_source(spec, context), converters)
+            }
+            false => {
+                let mut spec = self.sink(plan, task, config, paused)?;
+                spec.consumer = self.watched(spec.consumer, ClientRole::Consumer, &mut clients);
+                if let Some(letters) = &mut spec.errors.dead_letter {
+                    letters.producer = self.watched(letters.producer.clone(), ClientRole::Producer, &mut clients);
+                }
+                let converters = spec.converters.classes();
+                (spawn_sink(spec, context), converters)
+            }
         };
-        Ok(Box::new(LiveTask::new(handle)))
+        let parts = TaskParts { classes: classes_of(plan, converters), stages };
+        let vitals = Vitals::new(handle.counters().clone(), clients, limits, parts, self.window);
+        Ok(Box::new(LiveTask::new(handle, Arc::new(vitals))))
     }
 
     async fn group_offsets(&self, plan: &Plan) -> Result<Vec<GroupOffset>, GroupError> {
@@ -438,14 +482,35 @@ impl TopicTracker for Tracker {
     }
 }
 
+/// Kafka Connect's attributes of a task that name its classes.
+fn classes_of(plan: &Plan, [key, value, header]: [&str; 3]) -> Vec<(&'static str, String)> {
+    let class = &plan.class;
+    let built_in = env!("CARGO_PKG_VERSION");
+    let parts = [
+        ("connector-class", class.name.as_str()),
+        ("connector-version", &class.version),
+        ("connector-type", class.kind.name()),
+        ("task-class", &class.name),
+        ("task-version", &class.version),
+        ("key-converter-class", key),
+        ("key-converter-version", built_in),
+        ("value-converter-class", value),
+        ("value-converter-version", built_in),
+        ("header-converter-class", header),
+        ("header-converter-version", built_in),
+    ];
+    parts.map(|(attribute, value)| (attribute, value.to_owned())).to_vec()
+}
+
 /// A task of the task room.
 struct LiveTask {
     handle: Option<TaskHandle>,
+    vitals: Arc<Vitals>,
     phase: watch::Receiver<TaskPhase>,
 }
 
 impl LiveTask {
-    fn new(handle: TaskHandle) -> LiveTask {
+    fn new(handle: TaskHandle, vitals: Arc<Vitals>) -> LiveTask {
         let mut states = handle.watch();
         let (sender, phase) = watch::channel(phase_of(&states.borrow()));
         tokio::spawn(async move {
@@ -453,7 +518,7 @@ impl LiveTask {
                 sender.send_replace(phase_of(&states.borrow_and_update()));
             }
         });
-        LiveTask { handle: Some(handle), phase }
+        LiveTask { handle: Some(handle), vitals, phase }
     }
 }
 
@@ -489,6 +554,10 @@ impl RunningTask for LiveTask {
 
     fn phase(&self) -> watch::Receiver<TaskPhase> {
         self.phase.clone()
+    }
+
+    fn vitals(&self) -> Option<Arc<Vitals>> {
+        Some(Arc::clone(&self.vitals))
     }
 }
 

@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
 use super::error::HerderError;
+use crate::logging;
 
 /// Most loggers whose level can be set.
 const MAX_LOGGERS: usize = 1000;
@@ -19,6 +20,7 @@ const MAX_NAME_BYTES: usize = 200;
 /// Loggers that exist from the start: the rooms of the worker, and the libraries that log.
 const KNOWN: &[&str] = &[
     "hawser",
+    "hawser.access",
     "hawser.cluster",
     "hawser.convert",
     "hawser.herder",
@@ -30,12 +32,11 @@ const KNOWN: &[&str] = &[
     "hawser.task",
     "hawser.worker",
     "librdkafka",
-    "plugin",
     "rdkafka",
 ];
 
 /// A logger's level, as answers show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct LoggerLevel {
     /// `OFF`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
     pub level: &'static str,
@@ -163,7 +164,7 @@ impl State {
     /// The filter of `tracing`, where the parts of a target are separated by `::`.
     fn filter(&self) -> Targets {
         let set = self.loggers.iter().filter_map(|(name, level)| Some((name.replace('.', "::"), (*level)?.filter)));
-        Targets::new().with_default(self.root.filter).with_targets(set)
+        logging::filter(self.root.filter, set)
     }
 }
 

@@ -28,6 +28,7 @@ mod client_keys;
 mod connectors;
 mod context;
 mod error;
+mod measures;
 mod offsets;
 mod plugins;
 mod reconciler;
@@ -55,11 +56,12 @@ use context::Context;
 use engine::Engine;
 use framework::Framework;
 use loggers::Loggers;
+use measures::Measures;
 use model::{ServerInfo, WorkerStatus};
 use reconciler::{MAX_REQUESTS, Reconciler, Request};
 use runner::Command;
 
-pub use context::Settings;
+pub use context::{Measuring, Settings};
 pub use error::HerderError;
 
 use crate::cluster::Identity;
@@ -127,12 +129,14 @@ impl Herder {
             settings: parts.settings,
             writes: tokio::sync::Mutex::new(()),
             running: DashMap::new(),
+            measures: Measures::default(),
         });
         forget_former_life(&context);
         let (requests, asked) = mpsc::channel(MAX_REQUESTS);
         let stop = CancellationToken::new();
         let reconciler = Reconciler::new(Arc::clone(&context), Arc::clone(&parts.loggers), asked);
         let reconciler = tokio::spawn(reconciler.run(stop.clone()));
+        tokio::spawn(measures::sample(Arc::clone(&context), stop.clone()));
         Arc::new(Herder {
             context,
             catalogue: parts.catalogue,

@@ -1,15 +1,17 @@
 //! What the herder answers: the documents of Kafka Connect's REST API.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::config_def::{Importance, Type, Width};
 use crate::store::{RawConfig, State};
 
 /// Answer to `GET /`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ServerInfo {
     /// Version of Kafka Connect whose interface this is; clients enable features by it.
     pub version: &'static str,
@@ -20,7 +22,7 @@ pub struct ServerInfo {
 }
 
 /// Answer to `GET /health`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WorkerStatus {
     /// `healthy`, `starting` or `unhealthy`.
     pub status: &'static str,
@@ -29,7 +31,7 @@ pub struct WorkerStatus {
 }
 
 /// What a connector is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectorType {
     /// Reads from elsewhere, writes to Kafka.
@@ -41,7 +43,7 @@ pub enum ConnectorType {
 }
 
 /// Names a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskRef {
     /// Name of the connector.
     pub connector: String,
@@ -50,11 +52,12 @@ pub struct TaskRef {
 }
 
 /// Answer to `GET /connectors/{name}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConnectorInfo {
     /// Its name.
     pub name: String,
     /// As deployed.
+    #[schema(value_type = HashMap<String, Option<String>>)]
     pub config: Arc<RawConfig>,
     /// Its tasks.
     pub tasks: Vec<TaskRef>,
@@ -64,16 +67,17 @@ pub struct ConnectorInfo {
 }
 
 /// A task and its configuration, as `GET /connectors/{name}/tasks` shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TaskInfo {
     /// Its name.
     pub id: TaskRef,
     /// What it was started with, references unresolved.
+    #[schema(value_type = HashMap<String, Option<String>>)]
     pub config: Arc<RawConfig>,
 }
 
 /// State of a connector: strings only, because clients read it as a map of strings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ConnectorState {
     /// What it is doing.
     pub state: State,
@@ -88,7 +92,7 @@ pub struct ConnectorState {
 }
 
 /// State of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskState {
     /// Number within the connector.
     pub id: u32,
@@ -102,10 +106,84 @@ pub struct TaskState {
     /// Version of the plugin that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Hawser's own: what is known of the live task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hawser: Option<TaskReport>,
+}
+
+/// What is known of a live task beyond its state.
+///
+/// The default answer holds it only while the task is stalled, and then nothing in it that changes by itself: operators copy the
+/// whole answer and act on every difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TaskReport {
+    /// Whether one step has been under way, or tried again, for longer than `hawser.task.stalled.after.ms`.
+    pub stalled: bool,
+    /// Which step: `start`, `poll`, `deliver`, `acknowledge`, `flush` or `commit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<&'static str>,
+    /// Since when, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalled_since: Option<i64>,
+    /// With `expand=hawser`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub details: Option<TaskDetails>,
+}
+
+/// How far a task is and what it uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TaskDetails {
+    /// When it last got on, in milliseconds since the epoch; null for never.
+    pub last_progress: Option<i64>,
+    /// Starts after the first one on this worker.
+    pub restarts: u64,
+    /// Records that came in: polled or consumed.
+    pub records_in: u64,
+    /// Records that went out: acknowledged by Kafka, or taken by `put`.
+    pub records_out: u64,
+    /// Repetitions after a passing error.
+    pub retries: u64,
+    /// What its plugin instances use and are allowed, the connector's class first, then its transforms.
+    pub instances: Vec<InstanceReport>,
+}
+
+/// What a plugin instance uses and is allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct InstanceReport {
+    /// The classes that it runs.
+    pub class: String,
+    /// Bytes of linear memory.
+    pub memory_bytes: Bounded,
+    /// Elements of its tables.
+    pub table_elements: Bounded,
+    /// Milliseconds on a processor of the call that took most.
+    pub call_cpu_ms: Bounded,
+    /// Milliseconds on a processor of all calls.
+    pub cpu_ms: u64,
+    /// Calls into it.
+    pub crossings: u64,
+    /// Lines of its log that were over its rate.
+    pub log_lines_dropped: u64,
+}
+
+/// Something that is limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Bounded {
+    /// What is used, or was at most.
+    pub used: u64,
+    /// What is allowed.
+    pub allowed: u64,
+}
+
+/// What is known of a connector beyond its state: with `expand=hawser`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ConnectorReport {
+    /// What each of its plugin instances is allowed: every `sandbox.*` key that is a limit, and its value.
+    pub limits: BTreeMap<&'static str, u64>,
 }
 
 /// Answer to `GET /connectors/{name}/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ConnectorStateInfo {
     /// Name of the connector.
     pub name: String,
@@ -116,10 +194,13 @@ pub struct ConnectorStateInfo {
     /// Source or sink.
     #[serde(rename = "type")]
     pub kind: ConnectorType,
+    /// Hawser's own: with `expand=hawser`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hawser: Option<ConnectorReport>,
 }
 
 /// One connector in `GET /connectors?expand=…`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Expanded {
     /// With `expand=status`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,7 +211,7 @@ pub struct Expanded {
 }
 
 /// Answer to a validation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConfigInfos {
     /// The class as it was given.
     pub name: String,
@@ -143,7 +224,7 @@ pub struct ConfigInfos {
 }
 
 /// One key in a validation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConfigInfo {
     /// None: the key has no definition.
     pub definition: Option<ConfigKeyInfo>,
@@ -152,7 +233,7 @@ pub struct ConfigInfo {
 }
 
 /// A key's definition.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[allow(missing_docs)]
 pub struct ConfigKeyInfo {
     pub name: String,
@@ -173,7 +254,7 @@ pub struct ConfigKeyInfo {
 }
 
 /// A key's value.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[allow(missing_docs)]
 pub struct ConfigValueInfo {
     pub name: String,
@@ -184,7 +265,7 @@ pub struct ConfigValueInfo {
 }
 
 /// One class in `GET /connector-plugins`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub struct PluginInfo {
     /// Name of the class.
     pub class: String,
@@ -196,30 +277,32 @@ pub struct PluginInfo {
 }
 
 /// One source or sink partition and its offset: JSON objects.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ConnectorOffset {
     /// Names a part of the source, or a topic and partition.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub partition: Value,
     /// How far it was read; null resets it.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub offset: Value,
 }
 
 /// Answer to `GET /connectors/{name}/offsets`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ConnectorOffsets {
     /// In no particular order.
     pub offsets: Vec<ConnectorOffset>,
 }
 
 /// A text for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Message {
     /// The text.
     pub message: String,
 }
 
 /// One uploaded version of a plugin: Hawser's own.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PluginVersion {
     /// Name of the upload.
     pub name: String,
@@ -235,12 +318,25 @@ pub struct PluginVersion {
     pub classes: Vec<PluginClass>,
     /// Interfaces that it needs from the host.
     pub imports: Vec<String>,
+    /// What of that must be granted to be of use, and by which key.
+    pub requires: Vec<PluginRequirement>,
     /// Connectors that use it.
     pub used_by: Vec<String>,
 }
 
+/// Something that a plugin may need to be granted.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PluginRequirement {
+    /// `http`, `tcp`, `udp`, `files`, `environment` or `secrets`.
+    pub capability: &'static str,
+    /// The key of a connector that grants it.
+    pub key: &'static str,
+    /// `false`: every plugin of its language imports this, whether it uses it or not.
+    pub certain: bool,
+}
+
 /// A class of a plugin.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PluginClass {
     /// As used in `connector.class` or `transforms.x.type`.
     pub class: String,
@@ -254,7 +350,7 @@ pub struct PluginClass {
 }
 
 /// Answer to `GET /plugins/{name}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PluginVersions {
     /// Name of the upload.
     pub name: String,

@@ -114,7 +114,7 @@ impl Plan {
                 (key, Some(value))
             })
             .collect();
-        entries.push(("task.class".to_owned(), Some(self.class.name.clone())));
+        entries.push(("task.class".to_owned(), Some(task_class(&self.class.name))));
         for key in ["topics", "topics.regex"] {
             if let Some(value) = self.raw.get(key) {
                 entries.push((key.to_owned(), Some(value.to_owned())));
@@ -135,6 +135,15 @@ impl Plan {
 /// The value of a key.
 pub fn get<'c>(config: &'c Config, key: &str) -> Option<&'c str> {
     config.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+}
+
+/// The class of a connector's tasks as Kafka Connect's plugins name it, so that a worker in Java that carries a connector on
+/// finds its own class there: `FileStreamSourceTask` for `FileStreamSourceConnector`.
+fn task_class(connector: &str) -> String {
+    match connector.strip_suffix("Connector") {
+        Some(stem) => format!("{stem}Task"),
+        None => connector.to_owned(),
+    }
 }
 
 fn without_nulls(values: &[(String, Option<String>)]) -> Config {

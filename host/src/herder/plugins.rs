@@ -9,7 +9,7 @@ use tokio::sync::SemaphorePermit;
 use super::Herder;
 use super::error::HerderError;
 use super::installed::kind;
-use super::model::{PluginClass, PluginVersion, PluginVersions};
+use super::model::{PluginClass, PluginRequirement, PluginVersion, PluginVersions};
 use super::plan::{get, uploads_of};
 use crate::plugin::{DeleteError, Plugin, UploadError};
 use crate::sandbox::LoadError;
@@ -125,6 +125,11 @@ fn version_of(plugin: &Plugin, users: &Users) -> PluginVersion {
         aliases: class.aliases.clone(),
         summary: class.summary.clone(),
     });
+    let requires = plugin.component.requires().iter().map(|required| PluginRequirement {
+        capability: required.capability.name(),
+        key: required.key,
+        certain: required.certain,
+    });
     PluginVersion {
         name: plugin.manifest.name.clone(),
         version: plugin.manifest.version.clone(),
@@ -133,6 +138,7 @@ fn version_of(plugin: &Plugin, users: &Users) -> PluginVersion {
         size: plugin.size,
         classes: classes.collect(),
         imports: plugin.component.imports().to_vec(),
+        requires: requires.collect(),
         used_by: users.of(plugin),
     }
 }

@@ -8,11 +8,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::context::Context;
 use super::error::HerderError;
 use super::loggers::Loggers;
 use super::runner::{Command, MAX_COMMANDS, Runner};
+use crate::logging;
 use crate::store::{ConfigChange, RestartRequest};
 
 /// Requests that may wait for the reconciler; it answers each at once, so this is a burst.
@@ -112,10 +114,12 @@ impl Reconciler {
         let (commands, commanded) = mpsc::channel(MAX_COMMANDS);
         let runner = Runner::new(Arc::clone(&name), Arc::clone(&self.context), woken, commanded, created);
         self.handles.insert(Arc::clone(&name), Handle { wake, commands });
-        self.runners.spawn(async move {
+        let context = logging::context(&name, None);
+        let running = async move {
             runner.run().await;
             name
-        });
+        };
+        self.runners.spawn(running.instrument(context));
     }
 
     /// A connector's actor has ended: it was deleted, and may have been created anew meanwhile.

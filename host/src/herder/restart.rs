@@ -15,9 +15,8 @@ impl RestartPlan {
     /// Kafka Connect's rules: with `only_failed` what has failed, with `include_tasks` tasks too.
     pub(super) fn of(statuses: &StatusStore, name: &str, request: &RestartRequest) -> RestartPlan {
         // What waits for its restart by `hawser.restart.*` has failed, too.
-        let has_failed = |status: &Status| {
-            status.state == State::Failed || (status.state == State::Restarting && status.trace.is_some())
-        };
+        let has_failed =
+            |status: &Status| status.state == State::Failed || (status.state == State::Restarting && status.trace.is_some());
         let concerns = |status: &Status| !request.only_failed || has_failed(status);
         let tasks = statuses.tasks(name).into_iter();
         RestartPlan {

@@ -163,6 +163,7 @@ impl Runner {
         self.stop_tasks(|_, _| true).await;
         self.context.statuses.remove_connector(&self.name);
         self.context.statuses.reset_topics(&self.name);
+        self.context.measures.forget(&self.name);
     }
 
     /// The worker stops: the connector goes on elsewhere or later.
@@ -261,6 +262,7 @@ impl Runner {
                 let (class, version) = (&plan.class.name, &plan.class.version);
                 tracing::info!(connector = &*self.name, class, version, "The connector starts.");
                 self.plan = Some(Arc::new(plan));
+                self.context.measures.connectors.succeeded();
                 self.put_state(State::Running);
                 self.ask_for_tasks();
             }
@@ -272,6 +274,7 @@ impl Runner {
         tracing::error!(connector = &*self.name, "The connector failed: {message}");
         self.forget_plan();
         self.failed = Some(Arc::clone(config));
+        self.context.measures.connectors.failed();
         let status = self.context.status(&self.name, failure_state(&self.recovery, config), Some(message));
         self.context.statuses.put_connector_safe(&self.name, status);
         let failure = HerderError::Internal(format!("Failed to start connector: {}", self.name));

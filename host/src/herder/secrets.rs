@@ -1,6 +1,7 @@
 //! Keeps secrets out of texts that were made elsewhere: messages of plugins, traces of failed tasks.
 
 use super::config_def::{ConfigDef, HIDDEN, Type};
+use crate::sandbox::is_secret_key;
 
 /// The secret values of one connector.
 #[derive(Clone, Default)]
@@ -20,7 +21,8 @@ impl Secrets {
 
     /// What must not be shown of a configuration: values of PASSWORD keys, and values that hold a resolved reference.
     pub fn of(def: &ConfigDef, raw: &[(String, Option<String>)], resolved: &[(String, Option<String>)]) -> Secrets {
-        let is_password = |name: &str| def.keys.iter().any(|key| key.kind == Type::Password && key.name == name);
+        let is_password =
+            |name: &str| is_secret_key(name) || def.keys.iter().any(|key| key.kind == Type::Password && key.name == name);
         let from_provider =
             |name: &str, value: &str| !raw.iter().any(|(key, given)| key == name && given.as_deref() == Some(value));
         Secrets::new(

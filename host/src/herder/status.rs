@@ -67,6 +67,14 @@ impl Herder {
     /// # Errors
     /// Nothing is known of a connector of that name.
     pub fn connector_status(&self, name: &str) -> Result<ConnectorStateInfo, HerderError> {
+        self.connector_status_with(name, false)
+    }
+
+    /// The same; with `details`, also how far its tasks are and what they use.
+    ///
+    /// # Errors
+    /// Nothing is known of a connector of that name.
+    pub fn connector_status_with(&self, name: &str, details: bool) -> Result<ConnectorStateInfo, HerderError> {
         let status = self
             .context
             .statuses
@@ -77,19 +85,20 @@ impl Herder {
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
             connector: ConnectorState { state: status.state, worker_id: status.worker_id, trace: status.trace, version },
-            tasks: tasks.map(|(number, status)| self.task_state(number, status)).collect(),
+            tasks: tasks.map(|(number, status)| self.task_state(name, number, status, details)).collect(),
             kind: self.kind(name),
+            hawser: details.then(|| self.connector_report(name)).flatten(),
         })
     }
 
-    /// What a task is doing.
+    /// What a task is doing; with `details`, also how far it is and what it uses.
     ///
     /// # Errors
     /// Nothing is known of such a task.
-    pub fn task_status(&self, name: &str, task: i32) -> Result<TaskState, HerderError> {
+    pub fn task_status(&self, name: &str, task: i32, details: bool) -> Result<TaskState, HerderError> {
         let found = u32::try_from(task).ok().and_then(|task| Some((task, self.context.statuses.task(name, task)?)));
         match found {
-            Some((task, status)) => Ok(self.task_state(task, status)),
+            Some((task, status)) => Ok(self.task_state(name, task, status, details)),
             None => Err(HerderError::NotFound(format!("No status found for task {name}-{task}"))),
         }
     }
@@ -155,9 +164,10 @@ impl Herder {
         }
     }
 
-    fn task_state(&self, id: u32, status: Status) -> TaskState {
+    fn task_state(&self, name: &str, id: u32, status: Status, details: bool) -> TaskState {
         let version = shown_version(&status);
-        TaskState { id, state: status.state, worker_id: status.worker_id, trace: status.trace, version }
+        let hawser = self.task_report(name, id, status.state, details);
+        TaskState { id, state: status.state, worker_id: status.worker_id, trace: status.trace, version, hawser }
     }
 }
 

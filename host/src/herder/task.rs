@@ -44,13 +44,17 @@ impl Task {
         let running = match launch(context, plan, number, &config, paused).await {
             Ok(handle) => {
                 tracing::info!(connector = &*plan.name, task = number, "The task starts.");
-                let reporter = tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase(), recovery.clone()));
+                context.measures.started(&plan.name, number, handle.vitals());
+                let reporter =
+                    tokio::spawn(report(Arc::clone(context), Arc::clone(plan), number, handle.phase(), recovery.clone()));
                 Some(Started { handle, reporter })
             }
             Err(message) => {
                 let message = plan.secrets.hide(&message);
                 tracing::error!(connector = &*plan.name, task = number, "The task does not start: {message}");
                 put_failure(context, plan, number, message, &recovery);
+                context.measures.tasks.failed();
+                context.measures.failed(&plan.name, number);
                 None
             }
         };
@@ -83,10 +87,13 @@ impl Task {
         let awaits_restart = self.recovery.due().is_some();
         let unassigned = || context.statuses.put_task_safe(name, number, context.status(name, State::Unassigned, None));
         let Some(mut running) = self.running else {
-            return if awaits_restart { unassigned() };
+            return if awaits_restart {
+                unassigned()
+            };
         };
         let within = context.settings.graceful_stop;
         running.handle.stop(within).await;
+        context.measures.stopped(name, number);
         let phases = running.handle.phase();
         drop(running.handle);
         // A reporter ends when its task does, and an abandoned task is no longer to be heard.
@@ -125,25 +132,27 @@ async fn launch(
 }
 
 /// Writes each phase of a task as its status.
-async fn report(
-    context: Arc<Context>,
-    plan: Arc<Plan>,
-    number: u32,
-    mut phases: watch::Receiver<TaskPhase>,
-    recovery: Recovery,
-) {
+async fn report(context: Arc<Context>, plan: Arc<Plan>, number: u32, mut phases: watch::Receiver<TaskPhase>, recovery: Recovery) {
     let statuses = &context.statuses;
+    let mut has_run = false;
     loop {
         let phase = phases.borrow_and_update().clone();
         match phase {
             // The end is told by whoever asked for it.
             TaskPhase::Starting | TaskPhase::Stopped => {}
             TaskPhase::Running => {
+                if !std::mem::replace(&mut has_run, true) {
+                    context.measures.tasks.succeeded();
+                }
                 recovery.runs();
                 statuses.put_task(&plan.name, number, context.status(&plan.name, State::Running, None));
             }
             TaskPhase::Paused => statuses.put_task(&plan.name, number, context.status(&plan.name, State::Paused, None)),
             TaskPhase::Failed(trace) => {
+                if !has_run {
+                    context.measures.tasks.failed();
+                }
+                context.measures.failed(&plan.name, number);
                 let trace = plan.secrets.hide(&trace);
                 tracing::error!(connector = &*plan.name, task = number, "The task failed: {trace}");
                 put_failure(&context, &plan, number, trace, &recovery);

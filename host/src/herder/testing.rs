@@ -16,6 +16,7 @@ use super::loggers::Loggers;
 use super::plan::{Plan, get};
 use super::{Herder, Parts, Settings};
 use crate::cluster::Identity;
+use crate::metrics::Vitals;
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::sandbox::{Pooling, Sandbox, SandboxOptions};
 use crate::store::{ConfigStore, FileStore, OffsetStore, RawConfig, StatusStore};
@@ -248,7 +249,10 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn delete_group(&self, _: &Plan) -> Result<(), GroupError> {
+    async fn delete_group(&self, plan: &Plan) -> Result<(), GroupError> {
+        if plan.get("test.group") == Some("busy") {
+            return Err(GroupError::InUse);
+        }
         self.groups.lock().unwrap().clear();
         Ok(())
     }
@@ -294,5 +298,9 @@ impl RunningTask for FakeTask {
 
     fn phase(&self) -> watch::Receiver<TaskPhase> {
         self.phase.subscribe()
+    }
+
+    fn vitals(&self) -> Option<Arc<Vitals>> {
+        None
     }
 }

@@ -51,7 +51,8 @@ impl<'a> Validation<'a> {
         }
         check_predicates(&config, &mut values);
         for (name, value) in config.resolved {
-            if value.is_none() {
+            // A plugin's own keys may be null.
+            if value.is_none() && !class.keys.iter().any(|key| key.name == *name) {
                 value_of(&mut values, name).errors.push("Null value can not be supplied as the configuration value.".to_owned());
             }
         }
@@ -166,7 +167,12 @@ impl<'a> Validation<'a> {
                 }
             }
         }
-        let name = self.config.text("connector.class").unwrap_or_default().to_owned();
+        for info in &mut configs {
+            hide(info, &self.secrets, &self.config);
+        }
+        let class = self.config.raw.iter().find(|(key, _)| key == "connector.class");
+        let name = class.and_then(|(_, class)| class.clone()).unwrap_or_default();
+        groups.iter_mut().for_each(|group| *group = hide_alias(group, &self.secrets, &self.config));
         ConfigInfos { name, error_count, groups, configs }
     }
 }
@@ -176,11 +182,36 @@ pub fn invalid_version(framework: &Framework, config: Checked<'_>, message: &str
     let def = framework.common(&config);
     let mut values = def.validate(&config);
     for key in ["connector.class", "connector.plugin.version"] {
-        value_of(&mut values, key).errors.push(message.to_owned());
+        let errors = &mut value_of(&mut values, key).errors;
+        if !errors.iter().any(|known| known == message) {
+            errors.push(message.to_owned());
+        }
     }
     value_of(&mut values, "connector.plugin.version").recommended = versions.to_vec();
     let secrets = Secrets::of(&def, config.raw, config.resolved);
     Validation { config, def, values, secrets, appended: Vec::new() }.finish()
+}
+
+/// Takes secrets out of what is said of a key.
+fn hide(info: &mut ConfigInfo, secrets: &Secrets, config: &Checked<'_>) {
+    if let Some(definition) = &mut info.definition {
+        for text in [&mut definition.name, &mut definition.display_name, &mut definition.documentation] {
+            *text = hide_alias(text, secrets, config);
+        }
+        definition.group = definition.group.take().map(|group| hide_alias(&group, secrets, config));
+    }
+    if let Some(value) = &mut info.value {
+        value.name = hide_alias(&value.name, secrets, config);
+        value.errors.iter_mut().for_each(|message| *message = secrets.hide(message));
+    }
+}
+
+/// Aliases are secret if their list came from a provider; no other name of a key can be.
+fn hide_alias(text: &str, secrets: &Secrets, config: &Checked<'_>) -> String {
+    match config.is_secret("transforms") || config.is_secret("predicates") {
+        true => secrets.hide(text),
+        false => text.to_owned(),
+    }
 }
 
 /// First the values without a definition, then each key in its order.

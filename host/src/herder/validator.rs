@@ -9,6 +9,7 @@ use super::engine::Config;
 use super::error::HerderError;
 use super::framework::Framework;
 use super::model::{ConfigInfos, ConfigKeyInfo, PluginInfo};
+use super::recovery::RecoveryPolicy;
 use super::validation::{Validation, invalid_version, no_class};
 use crate::store::RawConfig;
 
@@ -31,11 +32,15 @@ impl Herder {
             Err(error) if !error.available_versions.is_empty() => {
                 return Ok(invalid_version(&context.framework, config, &error.message, &error.available_versions));
             }
-            _ => return Err(HerderError::BadRequest(self.no_connector(name))),
+            _ => {
+                let shown = if config.is_secret("connector.class") { super::config_def::HIDDEN } else { name };
+                return Err(HerderError::BadRequest(self.no_connector(shown)));
+            }
         };
         let given: Config = resolved.values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
         let mut validation = Validation::start(&context.framework, &class, config);
-        for (key, message) in context.engine.check_worker_keys(&given) {
+        let own = RecoveryPolicy::parse(&given).err().unwrap_or_default();
+        for (key, message) in context.engine.check_worker_keys(&given).into_iter().chain(own) {
             validation.add_error(&key, message);
         }
         self.check_group(&mut validation, &class, &given);

@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use super::login::{Login, LoginError};
 use super::names::{self, Rule};
+use crate::metrics::ClientStats;
 
 /// Bytes that one producer may hold unsent; Kafka's `buffer.memory`.
 const PRODUCER_BUFFER_BYTES: u64 = 32 << 20;
@@ -13,6 +16,8 @@ const PRODUCER_BUFFER_BYTES: u64 = 32 << 20;
 const CONSUMER_QUEUE_KIB: &str = "16384";
 /// How soon a consumer whose queue was full fetches again. librdkafka's own second would hold a sink to one queue a second.
 const CONSUMER_FULL_QUEUE_MS: &str = "10";
+/// How often a client tells its statistics, in milliseconds; 0 for never.
+const STATISTICS_KEY: &str = "statistics.interval.ms";
 /// How soon a sink notices new topics and partitions.
 const CONSUMER_METADATA_REFRESH_MS: &str = "10000";
 
@@ -97,7 +102,12 @@ pub struct ClientSettings {
     native: BTreeMap<String, String>,
     login: Login,
     max_poll_records: Option<usize>,
+    owner: Option<Owner>,
+    stats: Option<Arc<ClientStats>>,
 }
+
+/// Whose client it is: the connector's name, and the task's number unless the connector itself uses it.
+pub(super) type Owner = (Arc<str>, Option<u32>);
 
 impl ClientSettings {
     /// Settings of the producer of a source task: `producer.` of the worker, `producer.override.` of the connector.
@@ -110,7 +120,9 @@ impl ClientSettings {
         task: u32,
         config: &[(String, String)],
     ) -> Result<Self, SettingsError> {
-        Self::layered(ClientKind::Producer, format!("connector-producer-{connector}-{task}"), &[], worker, config)
+        let settings =
+            Self::layered(ClientKind::Producer, format!("connector-producer-{connector}-{task}"), &[], worker, config)?;
+        Ok(settings.owned_by(connector, Some(task)))
     }
 
     /// Settings of the producer of a sink task's dead letter queue; the same layers as a source's producer.
@@ -123,7 +135,8 @@ impl ClientSettings {
         task: u32,
         config: &[(String, String)],
     ) -> Result<Self, SettingsError> {
-        Self::layered(ClientKind::Producer, format!("connector-dlq-producer-{connector}-{task}"), &[], worker, config)
+        let client_id = format!("connector-dlq-producer-{connector}-{task}");
+        Ok(Self::layered(ClientKind::Producer, client_id, &[], worker, config)?.owned_by(connector, Some(task)))
     }
 
     /// Settings of a sink task's consumer: `consumer.` of the worker, `consumer.override.` of the connector. Its group is
@@ -138,7 +151,8 @@ impl ClientSettings {
         config: &[(String, String)],
     ) -> Result<Self, SettingsError> {
         let group = [("group.id", format!("connect-{connector}"))];
-        Self::layered(ClientKind::Consumer, format!("connector-consumer-{connector}-{task}"), &group, worker, config)
+        let client_id = format!("connector-consumer-{connector}-{task}");
+        Ok(Self::layered(ClientKind::Consumer, client_id, &group, worker, config)?.owned_by(connector, Some(task)))
     }
 
     /// Settings of a connector's admin client: the worker's unprefixed keys, `admin.` of the worker, `admin.override.` of
@@ -207,6 +221,27 @@ impl ClientSettings {
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.native.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// The same for a client whose log lines name its connector and task.
+    pub fn owned_by(mut self, connector: &str, task: Option<u32>) -> Self {
+        self.owner = Some((connector.into(), task));
+        self
+    }
+
+    /// The same for a client that tells its statistics every so often, unless its settings say otherwise.
+    pub fn with_stats(mut self, stats: Arc<ClientStats>, interval: Duration) -> Self {
+        self.native.entry(STATISTICS_KEY.to_owned()).or_insert_with(|| interval.as_millis().to_string());
+        self.stats = Some(stats);
+        self
+    }
+
+    pub(super) fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    pub(super) fn stats(&self) -> Option<&Arc<ClientStats>> {
+        self.stats.as_ref()
     }
 
     /// Which client these settings are for.
@@ -307,6 +342,8 @@ impl Layers {
         let mut given: BTreeMap<String, String> = BTreeMap::new();
         let mut put = |key: &str, value: &str| given.insert(key.to_owned(), value.to_owned());
         put("client.id", &client_id);
+        // Telemetry for the brokers (KIP-714): a quarter of a megabyte of histograms per client, which the worker's own metrics replace.
+        put("enable.metrics.push", "false");
         match kind {
             // Kafka Connect's own defaults: no loss, no reordering, and no more rights needed than to write.
             ClientKind::Producer => {
@@ -397,7 +434,7 @@ impl Layers {
         let login = Login::from_given(&self.given, &mut native).map_err(invalid_login)?;
         self.kind_specific(&mut native)?;
         let max_poll_records = self.max_poll_records()?;
-        Ok(ClientSettings { kind: self.kind, native, login, max_poll_records })
+        Ok(ClientSettings { kind: self.kind, native, login, max_poll_records, owner: None, stats: None })
     }
 
     fn given(&self, key: &str) -> Option<&str> {

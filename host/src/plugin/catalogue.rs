@@ -201,6 +201,11 @@ impl Catalogue {
         Ok(Uploaded { plugin, created: true })
     }
 
+    /// Plugin instances alive now, and the most there may be.
+    pub fn instances(&self) -> (usize, usize) {
+        (self.sandbox.instances(), self.sandbox.max_instances())
+    }
+
     /// All uploads, by name, and the highest version of each first.
     pub fn list(&self) -> Vec<Arc<Plugin>> {
         self.index.load().plugins.clone()

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::herder::HerderError;
 
@@ -50,14 +51,18 @@ impl From<HerderError> for ApiError {
     }
 }
 
+/// The body of every answer that is no success.
+#[derive(Serialize, ToSchema)]
+pub struct ErrorMessage {
+    /// The HTTP status.
+    error_code: u16,
+    /// What is wrong.
+    message: String,
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body {
-            error_code: u16,
-            message: String,
-        }
-        let body = Body { error_code: self.status.as_u16(), message: self.message };
+        let body = ErrorMessage { error_code: self.status.as_u16(), message: self.message };
         (self.status, Json(body)).into_response()
     }
 }

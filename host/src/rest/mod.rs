@@ -9,6 +9,7 @@
 //! | another `Content-Type` than JSON | 415 ([`media`]) |
 //! | an `Accept` without JSON | 406 ([`media`]) |
 //! | time | a request is answered within [`REQUEST_TIMEOUT`], an upload within [`UPLOAD_TIMEOUT`] |
+//! | each request | counted for `/metrics` and logged, without its query ([`access`]) |
 //! | connections, headers, slow clients | bounded ([`server`]) |
 //! | before the worker has started | 503 ([`startup`]) |
 
@@ -21,10 +22,12 @@ pub mod server;
 pub mod startup;
 pub mod tls;
 
+mod access;
 mod admin;
 mod connector_plugins;
 mod connectors;
 mod offsets;
+pub mod openapi;
 mod patience;
 mod plugins;
 #[cfg(test)]

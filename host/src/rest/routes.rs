@@ -1,42 +1,52 @@
 //! Every path of the API.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::from_fn;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::MethodRouter;
+use axum::{Extension, Router};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::openapi::{ComponentsBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::UtoipaMethodRouter;
+use utoipa_axum::routes;
 
-use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT, admin, connector_plugins, connectors, media, offsets, plugins};
+use super::openapi::{self, Document};
+use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT, access, admin, connector_plugins, connectors, media, offsets, plugins};
 use crate::herder::Herder;
 
 type Routes = Router<Arc<Herder>>;
 
 /// The whole API over a herder; `/admin` may be served elsewhere.
 pub fn router(herder: Arc<Herder>, with_admin: bool) -> Router {
-    let uploads: Routes = both_slashes(Router::new(), "/plugins", get(plugins::list), media_json)
-        .merge(both_slashes(Router::new(), "/plugins", post(plugins::upload), media_component))
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn(|request, next| media::within(UPLOAD_TIMEOUT, request, next)));
-    let api = if with_admin { add(api(), admin_routes()) } else { api() };
-    finish(api.layer(from_fn(|request, next| media::within(REQUEST_TIMEOUT, request, next))).merge(uploads), herder)
+    let (routes, document) = public(with_admin);
+    finish(routes.layer(Extension(document)), herder)
 }
 
 /// `/admin` alone, for a listener of its own.
 pub fn admin_router(herder: Arc<Herder>) -> Router {
-    let admin = add(Router::new(), admin_routes());
-    finish(admin.layer(from_fn(|request, next| media::within(REQUEST_TIMEOUT, request, next))), herder)
+    finish(admin_api().routes, herder)
 }
 
 fn finish(routes: Routes, herder: Arc<Herder>) -> Router {
-    routes
+    let routes = routes
         .fallback(media::not_found)
         .method_not_allowed_fallback(media::method_not_allowed)
-        .layer(from_fn(media::well_formed_path))
-        .layer(from_fn(media::tell_options))
-        .with_state(herder)
+        .layer(from_fn_with_state(Arc::clone(&herder), access::note))
+        .with_state(herder);
+    // Around the whole router: a layer of its own would not see the `Allow` that it adds.
+    Router::new().fallback_service(routes).layer(from_fn(media::well_formed_path)).layer(from_fn(media::tell_options))
+}
+
+/// The routes of a public listener, and what describes them.
+pub(super) fn public(with_admin: bool) -> (Routes, Document) {
+    let metrics = Api::of([routes!(admin::metrics)], REQUEST_TIMEOUT, |methods| methods);
+    let api = api().merge(uploads()).merge(metrics);
+    let api = if with_admin { api.merge(admin_api()) } else { api };
+    let document = Document::of(&api.openapi);
+    (api.routes, document)
 }
 
 /// Lets pages of these origins use the API, if any are named (`access.control.allow.origin` and `.methods`).
@@ -58,59 +68,79 @@ pub fn with_cors(router: Router, origins: &str, methods: &str) -> Router {
     router.layer(CorsLayer::new().allow_origin(allowed).allow_methods(methods).allow_headers(headers))
 }
 
-fn api() -> Routes {
-    let routes = [
-        ("/", get(admin::server_info)),
-        ("/health", get(admin::health)),
-        ("/connectors", get(connectors::list).post(connectors::create)),
-        ("/connectors/{name}", get(connectors::read).delete(connectors::delete)),
-        ("/connectors/{name}/config", get(connectors::config).put(connectors::put_config).patch(connectors::patch_config)),
-        ("/connectors/{name}/status", get(connectors::status)),
-        ("/connectors/{name}/restart", post(connectors::restart)),
-        ("/connectors/{name}/pause", put(connectors::pause)),
-        ("/connectors/{name}/resume", put(connectors::resume)),
-        ("/connectors/{name}/stop", put(connectors::stop)),
-        ("/connectors/{name}/tasks", get(connectors::tasks)),
-        ("/connectors/{name}/tasks/{task}/status", get(connectors::task_status)),
-        ("/connectors/{name}/tasks/{task}/restart", post(connectors::restart_task)),
-        ("/connectors/{name}/topics", get(connectors::topics)),
-        ("/connectors/{name}/topics/reset", put(connectors::reset_topics)),
-        ("/connectors/{name}/offsets", get(offsets::read).patch(offsets::alter).delete(offsets::reset)),
-        ("/connector-plugins", get(connector_plugins::list)),
-        ("/connector-plugins/{name}/config", get(connector_plugins::config)),
-        ("/connector-plugins/{name}/config/validate", put(connector_plugins::validate)),
-        ("/plugins/{name}", get(plugins::read)),
-        ("/plugins/{name}/versions/{version}", delete(plugins::delete)),
+fn api() -> Api {
+    let all = [
+        routes!(admin::server_info),
+        routes!(admin::health),
+        routes!(openapi::read),
+        routes!(connectors::list, connectors::create),
+        routes!(connectors::read, connectors::delete),
+        routes!(connectors::config, connectors::put_config, connectors::patch_config),
+        routes!(connectors::status),
+        routes!(connectors::restart),
+        routes!(connectors::pause),
+        routes!(connectors::resume),
+        routes!(connectors::stop),
+        routes!(connectors::tasks),
+        routes!(connectors::task_status),
+        routes!(connectors::restart_task),
+        routes!(connectors::topics),
+        routes!(connectors::reset_topics),
+        routes!(offsets::read, offsets::alter, offsets::reset),
+        routes!(connector_plugins::list),
+        routes!(connector_plugins::config),
+        routes!(connector_plugins::validate),
+        routes!(plugins::read),
+        routes!(plugins::delete),
     ];
-    add(Router::new(), routes)
+    Api::of(all, REQUEST_TIMEOUT, |methods| methods.route_layer(from_fn(media::json_only)))
 }
 
-fn admin_routes() -> [(&'static str, MethodRouter<Arc<Herder>>); 2] {
-    [("/admin/loggers", get(admin::loggers)), ("/admin/loggers/{name}", get(admin::logger).put(admin::set_logger))]
+fn admin_api() -> Api {
+    let all = [routes!(admin::loggers), routes!(admin::logger, admin::set_logger)];
+    Api::of(all, REQUEST_TIMEOUT, |methods| methods.route_layer(from_fn(media::json_only)))
 }
 
-fn add(router: Routes, routes: impl IntoIterator<Item = (&'static str, MethodRouter<Arc<Herder>>)>) -> Routes {
-    routes.into_iter().fold(router, |router, (path, methods)| both_slashes(router, path, methods, media_json))
+fn uploads() -> Api {
+    let list = Api::of([routes!(plugins::list)], UPLOAD_TIMEOUT, |methods| methods.route_layer(from_fn(media::json_only)));
+    let upload = Api::of([routes!(plugins::upload)], UPLOAD_TIMEOUT, |methods| {
+        methods.route_layer(from_fn(media::component_only)).layer(DefaultBodyLimit::disable())
+    });
+    list.merge(upload)
 }
 
-fn media_json(methods: MethodRouter<Arc<Herder>>) -> MethodRouter<Arc<Herder>> {
-    methods.route_layer(from_fn(media::json_only))
+/// Routes with their description: nothing is served that is not described.
+struct Api {
+    routes: Routes,
+    openapi: OpenApi,
 }
 
-fn media_component(methods: MethodRouter<Arc<Herder>>) -> MethodRouter<Arc<Herder>> {
-    methods.route_layer(from_fn(media::component_only))
-}
+impl Api {
+    /// Serves each path with and without a slash at its end: clients send both.
+    fn of(
+        all: impl IntoIterator<Item = UtoipaMethodRouter<Arc<Herder>>>,
+        limit: Duration,
+        media: impl Fn(MethodRouter<Arc<Herder>>) -> MethodRouter<Arc<Herder>>,
+    ) -> Api {
+        let mut api = Api { routes: Router::new(), openapi: openapi::empty() };
+        for (schemas, mut paths, methods) in all {
+            openapi::name_operations(&mut paths);
+            let methods = media(methods);
+            for path in paths.paths.keys() {
+                api.routes = api.routes.route(path, methods.clone());
+                if path != "/" {
+                    api.routes = api.routes.route(&format!("{path}/"), methods.clone());
+                }
+            }
+            let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
+            api.openapi.merge(OpenApiBuilder::new().paths(paths).components(Some(components)).build());
+        }
+        api.routes = api.routes.layer(from_fn(move |request, next| media::within(limit, request, next)));
+        api
+    }
 
-/// A path with and without a slash at its end: clients send both.
-fn both_slashes(
-    router: Routes,
-    path: &str,
-    methods: MethodRouter<Arc<Herder>>,
-    media: fn(MethodRouter<Arc<Herder>>) -> MethodRouter<Arc<Herder>>,
-) -> Routes {
-    let methods = media(methods);
-    match path {
-        "/" => router.route("/", methods),
-        path => router.route(path, methods.clone()).route(&format!("{path}/"), methods),
+    fn merge(mut self, other: Api) -> Api {
+        self.openapi.merge(other.openapi);
+        Api { routes: self.routes.merge(other.routes), openapi: self.openapi }
     }
 }

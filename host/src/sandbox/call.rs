@@ -94,6 +94,8 @@ pub struct Usage {
     pub table_elements: u64,
     /// Time that its calls spent on a processor.
     pub cpu: Duration,
+    /// The same of the call that spent most.
+    pub longest_call_cpu: Duration,
     /// Calls made into it.
     pub calls: u64,
     /// Log lines that were over its rate.

@@ -10,7 +10,9 @@ use crate::record::SchemaTable;
 use super::bindings::guest::{connector, plugin, sink, source, transform};
 use super::bindings::host::types;
 use super::engine::Shared;
+use super::grants::SECRET_PREFIX;
 use super::instance::{Instance, Live, Mismatch, NotMade};
+use super::requires::{Requirement, Runtime, requirements};
 use super::state::HostState;
 use super::{
     Call, CallError, ChainInstance, Config, ConfigValue, Digest, Grants, Guard, InstanceLimits, LoadError, Manifest,
@@ -32,6 +34,7 @@ pub struct Component {
     digest: Digest,
     wit_version: &'static str,
     imports: Vec<String>,
+    requires: Vec<Requirement>,
     plugin: plugin::GuestIndices,
     connector: Option<connector::GuestIndices>,
     source: Option<source::GuestIndices>,
@@ -70,6 +73,7 @@ impl Component {
         shared: &Arc<Shared>,
         compiled: wasmtime::component::Component,
         digest: Digest,
+        runtime: Runtime,
     ) -> Result<Component, LoadError> {
         let (imports, exports) = names(&shared.engine, &compiled);
         let wit_version = wit_version(&imports, &exports)?;
@@ -89,6 +93,7 @@ impl Component {
             pre,
             digest,
             wit_version,
+            requires: requirements(&imports, runtime),
             imports,
         };
         let Exports { source, sink, transform } = component.exports();
@@ -112,6 +117,11 @@ impl Component {
     /// The interfaces that it imports, as they are named in the component, sorted.
     pub fn imports(&self) -> &[String] {
         &self.imports
+    }
+
+    /// What it needs to be granted, as far as its imports tell.
+    pub fn requires(&self) -> &[Requirement] {
+        &self.requires
     }
 
     /// Which kinds of classes it can hold.
@@ -277,7 +287,7 @@ impl Component {
     }
 
     fn live(&self, call: Call, env: &InstanceEnv, offsets: Option<Arc<dyn OffsetReader>>) -> Result<Box<Live>, CallError> {
-        Live::new(&self.shared.engine, &self.shared.rooms, env, offsets, call)
+        Live::new(&self.shared, env, offsets, call)
     }
 
     /// No grant, no connector: what describe and validate run in.
@@ -310,9 +320,10 @@ fn mismatch(error: wasmtime::Error) -> LoadError {
     LoadError::Mismatch(format!("{error:#}"))
 }
 
-/// A configuration as the interface wants it.
+/// A configuration as the interface wants it, without the secrets that are the host's to use.
 fn borrow(config: &Config) -> Vec<(&str, &str)> {
-    config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    let is_guests = |(key, _): &&(String, String)| !key.starts_with(SECRET_PREFIX);
+    config.iter().filter(is_guests).map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
 /// Names of what a component imports and exports, sorted.

@@ -13,9 +13,11 @@ use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAl
 use super::bindings::Everything;
 use super::cache::{Cache, CheckedArtifact};
 use super::compiler::Compiler;
+use super::egress::{Network, Resolver, SystemResolver, link_sockets};
 use super::limiter::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
+use super::requires::Runtime;
 use super::state::HostState;
-use super::{CompileLimits, Component, Digest, InstanceLimits, LoadError, SandboxError, artifact, structure};
+use super::{CompileLimits, Component, Digest, InstanceLimits, LoadError, SandboxError, artifact, files, structure};
 
 /// How often a guest that computes gives way to other tasks.
 const TICK: Duration = Duration::from_millis(10);
@@ -48,6 +50,10 @@ pub struct SandboxOptions {
     pub limits: InstanceLimits,
     /// Where the memory of instances comes from.
     pub pooling: Pooling,
+    /// Looks up the names that plugins connect to.
+    pub resolver: Arc<dyn Resolver>,
+    /// Certificates in PEM of authorities that HTTPS trusts besides the public ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where the memory of instances comes from.
@@ -71,6 +77,8 @@ impl SandboxOptions {
             max_instances: 4096,
             limits: InstanceLimits::default(),
             pooling: Pooling::default(),
+            resolver: Arc::new(SystemResolver::default()),
+            ca_file: None,
         }
     }
 }
@@ -88,6 +96,7 @@ pub(super) struct Shared {
     pub(super) linker: Linker<HostState>,
     pub(super) rooms: Arc<Semaphore>,
     pub(super) options: SandboxOptions,
+    pub(super) network: Arc<Network>,
     cache: Cache,
 }
 
@@ -101,9 +110,11 @@ impl Sandbox {
         let (engine, pooled) = engine(&options).map_err(failed)?;
         let linker = linker(&engine).map_err(failed)?;
         let cache = Cache::open(&options.cache_dir, &engine)?;
+        let network = Network::new(options.resolver.clone(), options.ca_file.as_deref()).map_err(SandboxError::Certificates)?;
+        let network = Arc::new(network);
         start_ticker(engine.weak()).map_err(|error| SandboxError::Engine(error.to_string()))?;
         let rooms = Arc::new(Semaphore::new(options.max_instances as usize));
-        let shared = Arc::new(Shared { engine, linker, rooms, options, cache });
+        let shared = Arc::new(Shared { engine, linker, rooms, options, network, cache });
         Ok(Sandbox { shared, compilers: Arc::new(Semaphore::new(COMPILERS)), pooled })
     }
 
@@ -118,15 +129,15 @@ impl Sandbox {
             return Err(LoadError::TooLarge { size: wasm.len(), limit });
         }
         let (shared, bytes) = (self.shared.clone(), wasm.clone());
-        let (digest, cached) = blocking(move || {
+        let (digest, runtime, cached) = blocking(move || {
             let digest = Digest::of(&bytes);
             let cached = shared.cached(&digest);
-            Ok((digest, cached))
+            Ok((digest, Runtime::of(&bytes), cached))
         })
         .await?;
         let shared = self.shared.clone();
         if let Some(compiled) = cached {
-            return Component::new(&shared, compiled, digest).map(Arc::new);
+            return Component::new(&shared, compiled, digest, runtime).map(Arc::new);
         }
         let upload = wasm.clone();
         blocking(move || check(&upload)).await?;
@@ -137,7 +148,7 @@ impl Sandbox {
             let artifact = CheckedArtifact::fresh(artifact);
             let failed = |error: wasmtime::Error| LoadError::Internal(format!("{error:#}"));
             let compiled = artifact::load(&shared.engine, &artifact).map_err(failed)?;
-            let component = Component::new(&shared, compiled, digest)?;
+            let component = Component::new(&shared, compiled, digest, runtime)?;
             // What is no plugin is not kept.
             shared.keep(component.digest(), &artifact);
             Ok(Arc::new(component))
@@ -171,6 +182,11 @@ impl Sandbox {
     /// Instances alive now.
     pub fn instances(&self) -> usize {
         self.shared.options.max_instances as usize - self.shared.rooms.available_permits()
+    }
+
+    /// Most instances that may be alive at a time.
+    pub fn max_instances(&self) -> usize {
+        self.shared.options.max_instances as usize
     }
 
     /// Whether instances live in a pool; `false` where address space did not allow it.
@@ -268,6 +284,9 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     Everything::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    link_sockets(&mut linker)?;
+    files::link(&mut linker)?;
     Ok(linker)
 }
 

@@ -12,6 +12,9 @@ pub enum SandboxError {
     /// The engine does not start on this machine.
     #[error("the WebAssembly engine does not start here: {0}")]
     Engine(String),
+    /// The certificates that HTTPS is to trust cannot be used.
+    #[error("hawser.sandbox.http.ca.file: {0}")]
+    Certificates(String),
     /// The cache's folder cannot be made or is not for the worker alone.
     #[error("{path}: {reason}; the worker keeps compiled plugins there, so the folder must be its own and writable")]
     Cache {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasmtime::component::{ResourceAny, ResourceTableError};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::host::types;
 use super::call::watch;
+use super::engine::Shared;
 use super::log::cut;
 use super::state::{HostState, MAX_HANDLES};
 use super::{Call, CallError, Exceeded, InstanceEnv, InstanceLimits, OffsetReader, Usage};
@@ -26,6 +26,7 @@ pub(super) struct Live {
     store: Store<HostState>,
     limits: InstanceLimits,
     cpu: Duration,
+    longest_call_cpu: Duration,
     calls: u64,
 }
 
@@ -41,21 +42,20 @@ pub(super) struct NotMade;
 
 impl Live {
     pub(super) fn new(
-        engine: &Engine,
-        rooms: &Arc<Semaphore>,
+        shared: &Shared,
         env: &InstanceEnv,
         offsets: Option<Arc<dyn OffsetReader>>,
         call: Call,
     ) -> Result<Box<Live>, CallError> {
-        let room = rooms.clone().try_acquire_owned();
+        let room = shared.rooms.clone().try_acquire_owned();
         let room = room.map_err(|_| CallError::Limit { call, exceeded: Exceeded::Instances })?;
-        let mut store = Store::new(engine, HostState::new(env, offsets, room)?);
+        let mut store = Store::new(&shared.engine, HostState::new(env, &shared.network, offsets, room)?);
         store.limiter(|state| &mut state.limiter);
         // Tokio's own yield lets timers and sockets be looked at before the guest goes on; waking at once would not.
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
         store.set_hostcall_fuel(usize::try_from(env.limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(MAX_HANDLES);
-        Ok(Box::new(Live { store, limits: env.limits.clone(), cpu: Duration::ZERO, calls: 0 }))
+        Ok(Box::new(Live { store, limits: env.limits.clone(), cpu: Duration::ZERO, longest_call_cpu: Duration::ZERO, calls: 0 }))
     }
 
     /// Makes a call under its deadlines.
@@ -70,8 +70,11 @@ impl Live {
         self.calls += 1;
         self.store.set_epoch_deadline(1);
         self.store.data_mut().begin_call();
-        let Live { store, limits, cpu, .. } = &mut *self;
-        match watch(call, limits, cpu, work(store)).await? {
+        let Live { store, limits, cpu, longest_call_cpu, .. } = &mut *self;
+        let before = *cpu;
+        let answer = watch(call, limits, cpu, work(store)).await?;
+        *longest_call_cpu = (*longest_call_cpu).max(cpu.saturating_sub(before));
+        match answer {
             Ok(answer) => Ok((self, answer)),
             Err(error) => Err(self.explain(call, &error)),
         }
@@ -79,7 +82,7 @@ impl Live {
 
     /// What the plugin answered instead of a result, with what it was refused during the call.
     pub(super) fn plugin_error(&mut self, error: types::Error) -> CallError {
-        let refused = self.store.data_mut().gate.take_refused();
+        let refused = self.store.data_mut().refusals.take();
         let message = |text: String| match &refused {
             Some(refused) => format!("{} ({refused})", cut(&text, MAX_MESSAGE_BYTES)),
             None => cut(&text, MAX_MESSAGE_BYTES).to_owned(),
@@ -105,6 +108,7 @@ impl Live {
             memory_bytes: state.limiter.memory,
             table_elements: state.limiter.elements,
             cpu: self.cpu,
+            longest_call_cpu: self.longest_call_cpu,
             calls: self.calls,
             log_lines_dropped: state.log.dropped(),
         }
@@ -146,7 +150,7 @@ fn crash_report(root: &str, error: &wasmtime::Error, state: &mut HostState) -> S
     if !last_words.is_empty() {
         report += &format!("; the plugin wrote:\n{last_words}");
     }
-    if let Some(refused) = state.gate.take_refused() {
+    if let Some(refused) = state.refusals.take() {
         report += &format!("\n{refused}");
     }
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {

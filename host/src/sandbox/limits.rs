@@ -21,6 +21,10 @@ pub struct InstanceLimits {
     pub cpu: Duration,
     /// Time on the clock for one call, by kind of call.
     pub deadlines: Deadlines,
+    /// HTTP requests that it may have under way, and sockets that it may hold.
+    pub connections: u32,
+    /// Bytes of the body of one HTTP request or response.
+    pub http_body_bytes: u64,
     /// Lines a second that the instance may write to the log, `stdout` and `stderr` together.
     pub log_lines_per_second: u32,
     /// Bytes of a line after which it is cut.
@@ -82,6 +86,8 @@ impl Default for InstanceLimits {
             batch_records: 10 * BatchLimits::default().records as u32,
             cpu: Duration::from_secs(30),
             deadlines: Deadlines::default(),
+            connections: 64,
+            http_body_bytes: 64 << 20,
             log_lines_per_second: 100,
             log_line_bytes: 8 << 10,
         }
@@ -118,16 +124,20 @@ pub(super) const TABLE_KEY: &str = "sandbox.table.elements";
 pub(super) const HOSTCALL_KEY: &str = "sandbox.hostcall.bytes";
 pub(super) const BATCH_KEY: &str = "sandbox.batch.records";
 pub(super) const CPU_KEY: &str = "sandbox.cpu.ms";
+pub(super) const CONNECTIONS_KEY: &str = "sandbox.connections";
+pub(super) const HTTP_BODY_KEY: &str = "sandbox.http.body.bytes";
 const LOG_LINES_KEY: &str = "sandbox.log.lines.per.second";
 const LOG_BYTES_KEY: &str = "sandbox.log.line.bytes";
 
 /// The keys that set limits, of a connector and of the worker alike, in the order of their documentation.
-pub const LIMIT_KEYS: [&str; 18] = [
+pub const LIMIT_KEYS: [&str; 20] = [
     MEMORY_KEY,
     TABLE_KEY,
     HOSTCALL_KEY,
     BATCH_KEY,
     CPU_KEY,
+    CONNECTIONS_KEY,
+    HTTP_BODY_KEY,
     LOG_LINES_KEY,
     LOG_BYTES_KEY,
     "sandbox.describe.timeout.ms",
@@ -179,6 +189,8 @@ impl InstanceLimits {
             TABLE_KEY => self.table_elements,
             HOSTCALL_KEY => self.hostcall_bytes,
             BATCH_KEY => self.batch_records.into(),
+            CONNECTIONS_KEY => self.connections.into(),
+            HTTP_BODY_KEY => self.http_body_bytes,
             LOG_LINES_KEY => self.log_lines_per_second.into(),
             LOG_BYTES_KEY => self.log_line_bytes.into(),
             CPU_KEY => millis(self.cpu),
@@ -193,6 +205,8 @@ impl InstanceLimits {
             TABLE_KEY => self.table_elements = value,
             HOSTCALL_KEY => self.hostcall_bytes = value,
             BATCH_KEY => self.batch_records = small,
+            CONNECTIONS_KEY => self.connections = small,
+            HTTP_BODY_KEY => self.http_body_bytes = value,
             LOG_LINES_KEY => self.log_lines_per_second = small,
             LOG_BYTES_KEY => self.log_line_bytes = small,
             CPU_KEY => self.cpu = Duration::from_millis(value),

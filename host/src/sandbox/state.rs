@@ -9,7 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::record::SchemaTable;
 
-use super::http::Gate;
+use super::egress::{Egress, Gate, Network, Refusals, Sockets, check_sockets};
 use super::limiter::Limiter;
 use super::log::{LogStream, PluginLog, Stream};
 use super::requests::Collector;
@@ -27,7 +27,10 @@ pub(super) struct HostState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
-    pub(super) gate: Gate,
+    gate: Gate,
+    pub(super) sockets: Arc<Sockets>,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) has_directories: bool,
     pub(super) limiter: Limiter,
     pub(super) log: Arc<PluginLog>,
     pub(super) schemas: Arc<SchemaTable>,
@@ -43,19 +46,26 @@ impl HostState {
     /// [`CallError::InvalidConfig`] when a granted directory cannot be opened.
     pub(super) fn new(
         env: &InstanceEnv,
+        network: &Arc<Network>,
         offsets: Option<Arc<dyn OffsetReader>>,
         room: OwnedSemaphorePermit,
     ) -> Result<HostState, CallError> {
         let log = Arc::new(PluginLog::new(env.connector.clone(), env.task, &env.limits));
+        let refusals = Arc::new(Refusals::new(log.clone()));
+        let egress = Egress::new(network.clone(), refusals.clone());
+        let sockets = Arc::new(Sockets::new(egress.clone(), &env.grants, env.limits.connections as usize));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_HEADER_BYTES);
         Ok(HostState {
-            wasi: wasi(&env.grants, &log)?,
+            wasi: wasi(&env.grants, &log, &sockets)?,
             http,
             table,
-            gate: Gate::new(env.grants.http.clone(), log.clone()),
+            gate: Gate::new(egress, &env.grants, &env.limits),
+            sockets,
+            refusals,
+            has_directories: !env.grants.files.is_empty(),
             limiter: Limiter::new(&env.limits),
             log,
             schemas: env.schemas.clone(),
@@ -69,7 +79,7 @@ impl HostState {
 
     /// Forgets what was refused and said in earlier calls, so that it does not explain a crash that it has nothing to do with.
     pub(super) fn begin_call(&mut self) {
-        self.gate.take_refused();
+        self.refusals.take();
         self.limiter.take_refused();
         self.log.forget_last_words();
     }
@@ -86,13 +96,19 @@ impl HostState {
     }
 }
 
-/// Clocks and randomness, standard streams that end in the log, and the granted directories. Sockets stay denied, which is
-/// the default of [`WasiCtx`], as are arguments and environment variables.
-fn wasi(grants: &Grants, log: &Arc<PluginLog>) -> Result<WasiCtx, CallError> {
+/// Clocks and randomness, standard streams that end in the log, the granted directories and variables, and sockets under the
+/// check of [`Sockets`]. There are no arguments, and names are looked up by [`Sockets`] alone.
+fn wasi(grants: &Grants, log: &Arc<PluginLog>, sockets: &Arc<Sockets>) -> Result<WasiCtx, CallError> {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(LogStream::new(log.clone(), Stream::Stdout));
     wasi.stderr(LogStream::new(log.clone(), Stream::Stderr));
     wasi.max_random_size(MAX_RANDOM_BYTES);
+    wasi.allow_tcp(true).allow_udp(true).socket_addr_check(check_sockets(sockets.clone()));
+    for name in &grants.env {
+        if let Ok(value) = std::env::var(name) {
+            wasi.env(name, &value);
+        }
+    }
     for grant in &grants.files {
         let perms = if grant.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         let path = grant.path.to_string_lossy();

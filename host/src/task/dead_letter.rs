@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::error::TaskError;
 use super::pipeline::Rejected;
 use super::report::record_at;
+use super::source::create_if_missing;
 use super::{DeadLetterSpec, TaskId};
 use crate::kafka::{AckedBatch, Admin, NewTopicSpec, ProducerLimits, SourceProducer};
 use crate::metrics::TaskCounters;
@@ -16,28 +17,35 @@ const PARTITIONS: i32 = 1;
 /// Bytes of a message in a header at most.
 const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
-/// The producer of a dead letter queue.
+/// The dead letter queue of a task.
 pub(super) struct DeadLetters {
     topic: String,
     headers: bool,
     producer: SourceProducer,
     builder: BatchBuilder,
     counters: Arc<TaskCounters>,
+    /// Batches of letters that were written, and how many of them are durable: these come in order.
+    written: u64,
+    durable: u64,
 }
 
 impl DeadLetters {
     /// Makes sure of the topic and opens a producer.
-    pub(super) async fn open(id: &TaskId, spec: &DeadLetterSpec, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
-        let failed = |reason: String| TaskError::DeadLetters { topic: spec.topic.clone(), reason };
-        let admin = Admin::new(spec.admin.clone());
-        if admin.partitions(&spec.topic).await.map_err(|error| failed(error.to_string()))?.is_none() {
-            let (partitions, replication) = (Some(PARTITIONS), Some(spec.replication));
-            let topic = NewTopicSpec { partitions, replication, ..NewTopicSpec::with_defaults(&spec.topic) };
-            admin.create_topic(&topic).await.map_err(|error| failed(error.to_string()))?;
-            tracing::info!(task = %id, topic = spec.topic, "created the dead letter queue");
-        }
+    pub(super) async fn open(spec: &DeadLetterSpec, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
+        let (partitions, replication) = (Some(PARTITIONS), Some(spec.replication));
+        let topic = NewTopicSpec { partitions, replication, ..NewTopicSpec::with_defaults(&spec.topic) };
+        let created = create_if_missing(&Admin::new(spec.admin.clone()), &topic, "dead letter queue").await;
+        created.map_err(|reason| TaskError::NewDeadLetters { topic: spec.topic.clone(), reason })?;
         let producer = SourceProducer::new(spec.producer.clone(), ProducerLimits::default());
-        Ok(DeadLetters { topic: spec.topic.clone(), headers: spec.headers, producer, builder: BatchBuilder::default(), counters })
+        Ok(DeadLetters {
+            topic: spec.topic.clone(),
+            headers: spec.headers,
+            producer,
+            builder: BatchBuilder::default(),
+            counters,
+            written: 0,
+            durable: 0,
+        })
     }
 
     /// Hands records over, as they came, with the reasons as headers if wanted.
@@ -51,30 +59,33 @@ impl DeadLetters {
                 value: record.value,
                 ..Record::default()
             };
-            let (partition, offset) = (record.partition().to_string(), record.offset().unwrap_or_default().to_string());
+            // A source's record comes from nowhere in Kafka: it names the topic that it was bound for, and no place in it.
+            let offset = record.offset().map(|offset| offset.to_string());
+            let partition = offset.as_ref().map(|_| record.partition().to_string());
             let task = id.task.to_string();
-            let message = cut(&failure.message);
-            let stacktrace = format!("{}: {message}", failure.exception);
+            let (message, trace) = (cut(&failure.message), stacktrace(failure));
             let context = [
-                ("__connect.errors.topic", record.topic()),
-                ("__connect.errors.partition", &partition),
-                ("__connect.errors.offset", &offset),
-                ("__connect.errors.connector.name", &id.connector),
-                ("__connect.errors.task.id", &task),
-                ("__connect.errors.stage", failure.stage),
-                ("__connect.errors.class.name", &failure.class),
-                ("__connect.errors.exception.class.name", &failure.exception),
-                ("__connect.errors.exception.message", message),
-                ("__connect.errors.exception.stacktrace", &stacktrace),
+                ("__connect.errors.topic", Some(record.topic())),
+                ("__connect.errors.partition", partition.as_deref()),
+                ("__connect.errors.offset", offset.as_deref()),
+                ("__connect.errors.connector.name", Some(&*id.connector)),
+                ("__connect.errors.task.id", Some(&task)),
+                ("__connect.errors.stage", Some(failure.stage)),
+                ("__connect.errors.class.name", Some(&failure.class)),
+                ("__connect.errors.exception.class.name", Some(&failure.exception)),
+                ("__connect.errors.exception.message", Some(message)),
+                ("__connect.errors.exception.stacktrace", Some(cut(&trace))),
             ];
-            let context = context.iter().filter(|_| self.headers);
-            let context = context.map(|(name, value)| HeaderValue { name, value: Some(value.as_bytes()), schema: SCHEMA_BYTES });
+            let context = context
+                .iter()
+                .filter(|_| self.headers)
+                .filter_map(|(name, value)| Some(HeaderValue { name, value: Some((*value)?.as_bytes()), schema: SCHEMA_BYTES }));
             self.builder.push(letter, record.headers().chain(context));
         }
         let batch = self.builder.finish();
         if !batch.is_empty() {
             TaskCounters::add(&self.counters.dead_letters, batch.len());
-            self.producer.send(&batch).await?;
+            self.written = self.producer.send(&batch).await? + 1;
         }
         self.check()
     }
@@ -93,14 +104,45 @@ impl DeadLetters {
         self.producer.close(limit).await;
     }
 
+    /// Batches of letters that were written.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether so many of them are durable.
+    pub(super) fn is_durable(&self, written: u64) -> bool {
+        self.durable >= written
+    }
+
+    /// Waits until one more batch of letters is durable.
+    pub(super) async fn acked(&mut self) -> Result<(), TaskError> {
+        let acked = self.producer.acked().await;
+        self.note(&acked)
+    }
+
     fn check(&mut self) -> Result<(), TaskError> {
-        while let Some(AckedBatch { failures, .. }) = self.producer.next_acked() {
-            if let Some(failed) = failures.first() {
-                TaskCounters::add(&self.counters.dead_letter_failures, failures.len());
-                return Err(TaskError::DeadLetters { topic: self.topic.clone(), reason: failed.code.to_string() });
-            }
+        while let Some(acked) = self.producer.next_acked() {
+            self.note(&acked)?;
         }
         Ok(())
+    }
+
+    fn note(&mut self, acked: &AckedBatch) -> Result<(), TaskError> {
+        if let Some(failed) = acked.failures.first() {
+            TaskCounters::add(&self.counters.dead_letter_failures, acked.failures.len());
+            return Err(TaskError::DeadLetters { topic: self.topic.clone(), reason: failed.code.to_string() });
+        }
+        self.durable = acked.sequence + 1;
+        Ok(())
+    }
+}
+
+/// What stands in place of a stack trace: there is none, but the first line and the causes are where tools look for them.
+fn stacktrace(failure: &Rejected) -> String {
+    let first = format!("{}: {}", failure.exception, failure.message);
+    match &failure.cause {
+        None => first,
+        Some(cause) => format!("{first}\nCaused by: {cause}"),
     }
 }
 

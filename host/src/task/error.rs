@@ -1,5 +1,6 @@
+use crate::convert::Outage;
 use crate::kafka::ClientError;
-use crate::sandbox::{CallError, Usage};
+use crate::sandbox::CallError;
 
 /// Why a task failed. Its text is the trace in the task's status: it names the call, the record and the limit.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,9 @@ pub(super) enum TaskError {
     /// A call into a transform's plugin.
     #[error("transform {class}: {error}")]
     Transform { class: String, error: CallError },
+    /// A converter's schema registry.
+    #[error("converter: {0}")]
+    Schemas(Outage),
     /// A Kafka client.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -20,8 +24,15 @@ pub(super) enum TaskError {
     #[error("{error}; the search for a record that is at fault ended: {why}")]
     NotTheRecord { error: Box<TaskError>, why: String },
     /// Crash after crash, and the plugin lets nothing be committed.
-    #[error("too many records were left out over which the plugin crashed, while it lets no offset behind them be committed; mend the plugin")]
+    #[error(
+        "too many records were left out over which the plugin crashed, while it lets no offset behind them be committed; mend the plugin"
+    )]
     TooManyFound,
+    /// The dead letter queue's topic is missing and cannot be created.
+    #[error(
+        "Could not initialize dead letter queue with topic={topic}: {reason}. Create the topic, or check errors.deadletterqueue.topic.replication.factor and the rights of the connector's admin client"
+    )]
+    NewDeadLetters { topic: String, reason: ClientError },
     /// The dead letter queue does not take records.
     #[error("Could not write to the dead letter queue {topic}: {reason}; the records' offsets are not committed")]
     DeadLetters { topic: String, reason: String },
@@ -63,9 +74,4 @@ impl TaskError {
     pub(super) fn exception(&self) -> &'static str {
         self.call_error().map_or("org.apache.kafka.connect.errors.ConnectException", CallError::exception)
     }
-}
-
-/// The memory of several instances together.
-pub(super) fn memory(usages: impl Iterator<Item = Usage>) -> u64 {
-    usages.map(|usage| usage.memory_bytes).sum()
 }

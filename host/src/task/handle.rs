@@ -97,7 +97,8 @@ impl TaskHandle {
         let ended = tokio::time::timeout(limit, &mut running).await.is_ok();
         if !ended {
             running.abort();
-            tracing::warn!(task = %self.id, "the task did not stop within {} ms and was torn down", limit.as_millis());
+            let (connector, task) = (&*self.id.connector, self.id.task);
+            tracing::warn!(connector, task, "the task did not stop within {} ms and was torn down", limit.as_millis());
         }
         ended
     }

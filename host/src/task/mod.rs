@@ -23,8 +23,8 @@ mod spec;
 #[cfg(test)]
 mod testing;
 
-pub use creation::{CreationError, TopicCreation};
 pub use chain::{ChainSpec, Link, PredicateStep, StartChain, TransformStep, group_steps};
+pub use creation::{CreationError, TopicCreation};
 pub use handle::{Target, TaskHandle, TaskId, TaskState};
 pub use plugin::{Chain, PluginSpec, SinkPlugin, SourcePlugin, StartSink, StartSource};
 pub use policy::{DeadLetterSpec, ErrorPolicy, PolicyError, Tolerance};

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use crate::convert::{Converted, Converters};
+use crate::convert::{Converted, Converters, Postponed};
 use crate::record::{Batch, BatchBuilder};
-use crate::sandbox::{CallError, Failure};
+use crate::sandbox::{CallError, Failure, Usage};
 use tokio::time::Instant;
 
 use super::StartChain;
 use super::chain::Link;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::poison::{Search, Verdict};
 use super::run::Run;
 use super::select::{compose, merge, place, select};
@@ -36,6 +36,8 @@ pub(super) struct Rejected {
     pub(super) exception: Cow<'static, str>,
     /// What is wrong.
     pub(super) message: String,
+    /// What lies behind it, where that is not in the message.
+    pub(super) cause: Option<String>,
     /// Whether it may be handled later.
     pub(super) retriable: bool,
 }
@@ -47,7 +49,22 @@ impl Rejected {
     /// A record that a plugin refused; `origin` is its place in the batch that came in.
     pub(super) fn refused(failure: Failure, origin: u32, stage: &'static str, class: String) -> Rejected {
         let exception = failure.kind.map_or(Cow::Borrowed(DATA_EXCEPTION), Cow::Owned);
-        Rejected { origin, stage, class, exception, message: failure.reason, retriable: false }
+        Rejected { origin, stage, class, exception, message: failure.reason, cause: None, retriable: false }
+    }
+
+    /// A record over which a plugin crashed. What it wrote before, and where it was, is what lies behind.
+    pub(super) fn crashed(crash: &TaskError, origin: u32, stage: &'static str, class: String) -> Rejected {
+        let text = crash.to_string();
+        let (message, cause) = match text.split_once('\n') {
+            Some((first, rest)) => (first.to_owned(), Some(rest.to_owned())),
+            None => (text, None),
+        };
+        Rejected { origin, stage, class, exception: crash.exception().into(), message, cause, retriable: false }
+    }
+
+    /// What is wrong, and what lies behind it.
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", self.message, self.cause.as_deref().unwrap_or_default())
     }
 }
 
@@ -65,6 +82,8 @@ pub(super) struct Processed {
 /// Records on their way through the stages. When a transform crashes, they are still here.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
+    /// What is to be converted first.
+    arriving: Option<Processed>,
     /// What is not through: links passed, and records. The first records stand last.
     todo: Vec<(usize, Processed)>,
     /// What is through, in order.
@@ -100,31 +119,37 @@ impl Pipeline {
     }
 
     /// Sends a batch on its way.
-    pub(super) fn enter(&mut self, batch: Batch) -> Flow {
-        let mut entering = Processed { batch, ..Processed::default() };
-        if self.direction == Direction::Sink {
-            entering.convert(|batch| self.converters.decode(batch));
+    pub(super) fn enter(&self, batch: Batch) -> Flow {
+        let entering = Processed { batch, ..Processed::default() };
+        match self.direction {
+            Direction::Sink => Flow { arriving: Some(entering), ..Flow::default() },
+            Direction::Source => Flow { todo: vec![(0, entering)], ..Flow::default() },
         }
-        Flow { todo: vec![(0, entering)], done: Vec::new() }
     }
 
     /// Runs a batch through the stages that are left. A batch that no stage touches is moved.
     ///
     /// # Errors
     /// [`TaskError::Transform`] when a chain as a whole fails; the records are where they were before it. After a crash it
-    /// takes [`recover`](Self::recover) to go on.
+    /// takes [`recover`](Self::recover) to go on. [`TaskError::Schemas`] when a schema registry is in the way: the next call goes on
+    /// from there.
     pub(super) async fn run(&mut self, flow: &mut Flow) -> Result<Processed, TaskError> {
+        if let Some(arriving) = &mut flow.arriving {
+            let converted = self.converters.decode(std::mem::take(&mut arriving.batch)).await;
+            arriving.converted(converted)?;
+            flow.todo.extend(flow.arriving.take().map(|arrived| (0, arrived)));
+        }
         while let Some((passed, part)) = flow.todo.last_mut() {
             while let Some(link) = self.links.get_mut(*passed).filter(|_| !part.batch.is_empty()) {
                 part.transform(link).await.map_err(|error| TaskError::Transform { class: link.class(), error })?;
                 *passed += 1;
                 self.search.got_through();
             }
-            let Some((_, mut part)) = flow.todo.pop() else { break };
             if self.direction == Direction::Source && !part.batch.is_empty() {
-                part.convert(|batch| self.converters.encode(batch));
+                let converted = self.converters.encode(std::mem::take(&mut part.batch)).await;
+                part.converted(converted)?;
             }
-            flow.done.push(part);
+            flow.done.extend(flow.todo.pop().map(|(_, part)| part));
         }
         self.search.ended();
         Ok(join(std::mem::take(&mut flow.done)))
@@ -139,7 +164,7 @@ impl Pipeline {
         let Some((passed, part)) = flow.todo.pop() else { return Err(crash) };
         let (Some(link), Some(spec)) = (self.links.get_mut(passed), self.specs.get(passed)) else { return Err(crash) };
         let (verdict, crash) = self.search.crashed(part.batch.len(), crash, Instant::now())?;
-        tracing::warn!(task = %run.id, "of {} records one may be at fault, to be sought with a new instance: {crash}", part.batch.len());
+        tracing::warn!("of {} records one may be at fault, to be sought with a new instance: {crash}", part.batch.len());
         match verdict {
             Verdict::Found => flow.done.push(part.condemned(link.class(), &crash)),
             Verdict::Split => {
@@ -151,10 +176,16 @@ impl Pipeline {
         Ok(started.map(|started| *link = started).is_some())
     }
 
-    /// Bytes of memory that the transforms hold.
-    pub(super) fn memory(&self) -> u64 {
-        let chains = self.links.iter().flat_map(|link| [Some(&link.chain), link.when.as_ref()]);
-        memory(chains.flatten().map(|chain| chain.usage()))
+    /// The classes of each instance.
+    pub(super) fn classes(&self) -> impl Iterator<Item = String> {
+        let of = |link: &Link| [Some(link.class()), link.when.as_ref().map(|_| format!("predicate of {}", link.class()))];
+        self.links.iter().flat_map(of).flatten()
+    }
+
+    /// What each instance has used, in the same order.
+    pub(super) fn usages(&self) -> impl Iterator<Item = Usage> {
+        let of = |link: &Link| [Some(link.chain.usage()), link.when.as_ref().map(|when| when.usage())];
+        self.links.iter().flat_map(of).flatten()
     }
 }
 
@@ -167,7 +198,7 @@ async fn start(run: &mut Run, spec: &dyn StartChain) -> Result<Option<Link>, Tas
 impl Flow {
     /// Drops records by their places in the batch that came in.
     pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        let parts = self.todo.iter_mut().map(|(_, part)| part).chain(&mut self.done);
+        let parts = self.todo.iter_mut().map(|(_, part)| part).chain(&mut self.arriving).chain(&mut self.done);
         for part in parts {
             part.rejected.retain(|rejected| keep(rejected.origin));
             let (batch, places) = select(&part.batch, |index| keep(place(&part.origins, index)));
@@ -208,31 +239,31 @@ impl Processed {
 
     /// Without its only record, on which transforms crashed.
     fn condemned(mut self, class: String, crash: &TaskError) -> Processed {
-        self.rejected.push(Rejected {
-            origin: place(&self.origins, 0),
-            stage: "TRANSFORMATION",
-            class,
-            exception: crash.exception().into(),
-            message: crash.to_string(),
-            retriable: false,
-        });
+        self.rejected.push(Rejected::crashed(crash, place(&self.origins, 0), "TRANSFORMATION", class));
         Processed { rejected: self.rejected, ..Processed::default() }
     }
 
-    fn convert(&mut self, conversion: impl FnOnce(Batch) -> Converted) {
-        let converted = conversion(std::mem::take(&mut self.batch));
+    /// Takes what a conversion made of its batch, or the batch back.
+    fn converted(&mut self, result: Result<Converted, Box<Postponed>>) -> Result<(), TaskError> {
+        let converted = result.map_err(|postponed| {
+            let Postponed { outage, batch } = *postponed;
+            self.batch = batch;
+            TaskError::Schemas(outage)
+        })?;
         for failure in converted.failures {
             self.rejected.push(Rejected {
                 origin: place(&self.origins, failure.index as usize),
                 stage: failure.stage.name(),
                 class: failure.class.to_owned(),
                 exception: failure.error.exception.into(),
-                message: failure.error.to_string(),
+                message: failure.error.message,
+                cause: failure.error.cause,
                 retriable: failure.error.retriable,
             });
         }
         self.batch = converted.batch;
         self.origins = compose_or_clear(&self.batch, std::mem::take(&mut self.origins), converted.origins);
+        Ok(())
     }
 
     async fn transform(&mut self, link: &mut Link) -> Result<(), CallError> {

@@ -54,6 +54,8 @@ pub trait Chain: Send {
 /// Starts a source's plugin; may be asked again when it could not for now.
 #[async_trait]
 pub trait StartSource: Send + Sync {
+    /// The class that it starts.
+    fn class(&self) -> String;
     /// Starts it; `offsets` reads the connector's stored offsets.
     async fn start(&self, offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError>;
 }
@@ -61,6 +63,8 @@ pub trait StartSource: Send + Sync {
 /// Starts a sink's plugin; may be asked again when it could not for now.
 #[async_trait]
 pub trait StartSink: Send + Sync {
+    /// The class that it starts.
+    fn class(&self) -> String;
     /// Starts it.
     async fn start(&self) -> Result<Box<dyn SinkPlugin>, CallError>;
 }
@@ -79,6 +83,10 @@ pub struct PluginSpec {
 
 #[async_trait]
 impl StartSource for PluginSpec {
+    fn class(&self) -> String {
+        self.class.clone()
+    }
+
     async fn start(&self, offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError> {
         Ok(Box::new(self.component.start_source(&self.class, &self.config, self.env.clone(), offsets).await?))
     }
@@ -86,6 +94,10 @@ impl StartSource for PluginSpec {
 
 #[async_trait]
 impl StartSink for PluginSpec {
+    fn class(&self) -> String {
+        self.class.clone()
+    }
+
     async fn start(&self) -> Result<Box<dyn SinkPlugin>, CallError> {
         Ok(Box::new(self.component.start_sink(&self.class, &self.config, self.env.clone()).await?))
     }

@@ -42,7 +42,10 @@ impl Search {
     pub(super) fn crashed(&mut self, records: usize, error: TaskError, now: Instant) -> Result<(Verdict, TaskError), TaskError> {
         let given_up = |error, why| Err(TaskError::NotTheRecord { error: Box::new(error), why });
         if self.since.is_none() && self.in_vain >= MAX_IN_VAIN {
-            return given_up(error, format!("{MAX_IN_VAIN} times before it crashed on records that it took when they came again"));
+            return given_up(
+                error,
+                format!("{MAX_IN_VAIN} times before it crashed on records that it took when they came again"),
+            );
         }
         let since = *self.since.get_or_insert(now);
         // A crash of an instance that has done other things before says nothing about this record.

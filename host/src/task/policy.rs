@@ -12,7 +12,7 @@ pub enum Tolerance {
     All,
 }
 
-/// A sink's dead letter queue.
+/// A dead letter queue.
 #[derive(Debug, Clone)]
 pub struct DeadLetterSpec {
     /// The topic (`errors.deadletterqueue.topic.name`), created if it is missing.
@@ -40,7 +40,7 @@ pub struct ErrorPolicy {
     pub log: bool,
     /// Whether the log names the record too (`errors.log.include.messages`).
     pub log_messages: bool,
-    /// Where they go, on sinks.
+    /// Where they go.
     pub dead_letter: Option<DeadLetterSpec>,
 }
 
@@ -124,11 +124,25 @@ impl ErrorPolicy {
         config: &[(String, String)],
         reads: &Subscription,
     ) -> Result<Self, PolicyError> {
+        let policy = Self::for_source(worker, connector, task, config)?;
+        match policy.dead_letter.as_ref().filter(|queue| reads.covers(&queue.topic)) {
+            Some(queue) => Err(PolicyError::Loop(queue.topic.clone())),
+            None => Ok(policy),
+        }
+    }
+
+    /// The policy of a source task, with the dead letter queue if one is configured.
+    ///
+    /// # Errors
+    /// [`PolicyError`] naming the key.
+    pub fn for_source(
+        worker: &[(String, String)],
+        connector: &str,
+        task: u32,
+        config: &[(String, String)],
+    ) -> Result<Self, PolicyError> {
         let mut policy = Self::from_config(config)?;
         let Some(topic) = get(config, TOPIC).filter(|topic| !topic.is_empty()) else { return Ok(policy) };
-        if reads.covers(topic) {
-            return Err(PolicyError::Loop(topic.to_owned()));
-        }
         let replication = number(config, REPLICATION)?.unwrap_or(3);
         let replication = i16::try_from(replication).ok().filter(|factor| *factor == -1 || *factor >= 1);
         policy.dead_letter = Some(DeadLetterSpec {

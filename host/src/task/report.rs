@@ -28,7 +28,7 @@ impl Reporter {
     pub(super) async fn start(id: TaskId, policy: ErrorPolicy, counters: Arc<TaskCounters>) -> Result<Self, TaskError> {
         let dead_letters = match &policy.dead_letter {
             None => None,
-            Some(spec) => Some(DeadLetters::open(&id, spec, counters.clone()).await?),
+            Some(spec) => Some(DeadLetters::open(spec, counters.clone()).await?),
         };
         Ok(Reporter { id, policy, counters, dead_letters })
     }
@@ -69,9 +69,36 @@ impl Reporter {
         match (self.policy.tolerance, rejected.into_iter().min_by_key(|failure| failure.origin)) {
             (Tolerance::None, Some(first)) => {
                 let place = place_of(came, first.origin as usize);
-                Err(TaskError::Tolerance { stage: first.stage, class: first.class, place, message: first.message })
+                let message = first.text();
+                Err(TaskError::Tolerance { stage: first.stage, class: first.class, place, message })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether there is a dead letter queue.
+    pub(super) fn has_dead_letters(&self) -> bool {
+        self.dead_letters.is_some()
+    }
+
+    /// The last dead letter that was written so far; see [`Self::is_durable`].
+    pub(super) fn written(&self) -> u64 {
+        self.dead_letters.as_ref().map_or(0, DeadLetters::written)
+    }
+
+    /// Whether all dead letters up to one are durable.
+    pub(super) fn is_durable(&self, written: u64) -> bool {
+        self.dead_letters.as_ref().is_none_or(|dead_letters| dead_letters.is_durable(written))
+    }
+
+    /// Waits until a dead letter is durable; pends while none is on its way. May be dropped at any time.
+    ///
+    /// # Errors
+    /// [`TaskError::DeadLetters`] when it was refused.
+    pub(super) async fn dead_letter_acked(&mut self) -> Result<(), TaskError> {
+        match &mut self.dead_letters {
+            Some(dead_letters) => dead_letters.acked().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -102,11 +129,12 @@ impl Reporter {
     fn log(&self, failure: &Rejected, came: &Batch) {
         self.counters.errors_logged.fetch_add(1, Ordering::Relaxed);
         let (id, stage, class) = (&self.id, failure.stage, &failure.class);
-        let message = &failure.message;
+        let message = failure.text();
         if self.policy.log_messages {
+            let whose = if came.offsets.is_empty() { "source record is =" } else { "consumed record is" };
             let place = place_of(came, failure.origin as usize);
             tracing::error!(
-                "Error encountered in task {id}. Executing stage '{stage}' with class '{class}', where the record is {place}. {message}"
+                "Error encountered in task {id}. Executing stage '{stage}' with class '{class}', where {whose} {place}. {message}"
             );
         } else {
             tracing::error!("Error encountered in task {id}. Executing stage '{stage}' with class '{class}'. {message}");

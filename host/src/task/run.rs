@@ -9,11 +9,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::backoff::Backoff;
 use super::error::TaskError;
 use super::{ErrorPolicy, Target, TaskHandle, TaskId, TaskState, TopicTracker};
-use crate::metrics::TaskCounters;
+use crate::convert::Outage;
+use crate::logging;
+use crate::metrics::{Phase, Step, TaskCounters};
 use crate::sandbox::CallError;
 
 /// Tries to start a plugin that cannot start for now, about two minutes in all.
@@ -25,7 +28,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(300);
 
 /// A running task's connection to its handle.
 pub(super) struct Run {
-    pub(super) id: TaskId,
     pub(super) counters: Arc<TaskCounters>,
     target: watch::Receiver<Target>,
     state: watch::Sender<TaskState>,
@@ -54,18 +56,23 @@ where
     let (target, wanted) = watch::channel(if paused { Target::Pause } else { Target::Run });
     let (state, shown) = watch::channel(TaskState::Starting);
     let counters = Arc::new(TaskCounters::default());
-    let body = body(Run { id: id.clone(), counters: counters.clone(), target: wanted, state: state.clone() });
-    let name = id.clone();
-    let running = tokio::spawn(async move {
+    counters.begin(Step::Start);
+    let ended = counters.clone();
+    let body = body(Run { counters: counters.clone(), target: wanted, state: state.clone() });
+    let context = logging::context(&id.connector, Some(id.task));
+    let body = async move {
         let ending = Ending(state);
-        let trace = match AssertUnwindSafe(body).catch_unwind().await {
+        let outcome = AssertUnwindSafe(body).catch_unwind().await;
+        ended.enter(Phase::Other);
+        let trace = match outcome {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the worker has a defect: the task panicked; see the worker's log".to_owned(),
         };
-        tracing::error!(task = %name, "the task failed and stays so until it is restarted: {trace}");
+        tracing::error!("the task failed and stays so until it is restarted: {trace}");
         ending.0.send_replace(TaskState::Failed { trace });
-    });
+    };
+    let running = tokio::spawn(body.instrument(context));
     TaskHandle { id, target, state: shown, counters, running: Some(running) }
 }
 
@@ -97,7 +104,8 @@ impl Run {
         self.state.send_if_modified(|shown| {
             let changes = *shown != state;
             if changes {
-                tracing::info!(task = %self.id, "the task is {state:?}");
+                tracing::info!("the task is {state:?}");
+                self.counters.enter(phase(&state));
                 *shown = state;
             }
             changes
@@ -113,9 +121,11 @@ impl Run {
                 Target::Stop => return false,
                 Target::Pause => {
                     self.show(TaskState::Paused);
+                    self.counters.end(Step::Start);
                     self.changed().await;
                     if self.target() == Target::Run {
                         self.show(TaskState::Starting);
+                        self.counters.begin(Step::Start);
                     }
                 }
             }
@@ -142,7 +152,7 @@ impl Run {
                 Some(Ok(started)) => return Ok(Some(started)),
                 Some(Err(error)) if error.is_retriable() && backoff.tries() < MAX_STARTS => {
                     TaskCounters::add(&self.counters.retries, 1);
-                    tracing::warn!(task = %self.id, "starting the plugin, to be tried again: {error}");
+                    tracing::warn!("starting the plugin, to be tried again: {error}");
                     if self.unless_stopped(tokio::time::sleep(backoff.next())).await.is_none() {
                         return Ok(None);
                     }
@@ -150,6 +160,15 @@ impl Run {
                 Some(Err(error)) => return Err(error),
             }
         }
+    }
+}
+
+/// What is timed of a state.
+fn phase(state: &TaskState) -> Phase {
+    match state {
+        TaskState::Running => Phase::Running,
+        TaskState::Paused => Phase::Paused,
+        TaskState::Starting | TaskState::Failed { .. } | TaskState::Stopped => Phase::Other,
     }
 }
 
@@ -197,6 +216,28 @@ impl RetryWindow {
         let pause = FIRST_RETRY.saturating_mul(1 << self.tries.min(16)).min(policy.retry_delay_max);
         self.tries = self.tries.saturating_add(1);
         Some(left.map_or(pause, |left| pause.min(left)))
+    }
+}
+
+/// How long to wait before a batch is converted again that a schema registry held up: for as long as it takes, or, where
+/// `errors.retry.timeout` is given, as that says.
+///
+/// # Errors
+/// [`TaskError::Schemas`] when it is not to be tried again. The records are never skipped: the outage is none of theirs.
+pub(super) fn outlast(
+    outage: Outage,
+    policy: &ErrorPolicy,
+    window: &mut RetryWindow,
+    backoff: &mut Backoff,
+) -> Result<(Duration, String), TaskError> {
+    let pause = match policy.retry_timeout {
+        _ if !outage.passing => None,
+        Some(Duration::ZERO) => Some(backoff.next()),
+        _ => window.next(policy, Instant::now()),
+    };
+    match pause {
+        Some(pause) => Ok((pause, outage.message)),
+        None => Err(TaskError::Schemas(outage)),
     }
 }
 

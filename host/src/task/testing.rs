@@ -39,6 +39,13 @@ struct Script {
     /// Answer to every put once `puts` is used up.
     put: Option<CallError>,
     flush: Option<FlushAnswer>,
+    /// A value over which put crashes, or flush if it comes after the value.
+    poison: Option<(String, Call)>,
+    /// Values that this instance took and did not flush.
+    unflushed: Vec<String>,
+    /// Values that were taken.
+    taken: Vec<String>,
+    starts: u32,
     requests: VecDeque<SinkRequests>,
     polls: VecDeque<Result<Polled, CallError>>,
     /// A poll that finds nothing in `polls` never comes back.
@@ -74,6 +81,22 @@ impl Fake {
         self.with(|script| script.flush = Some(Box::new(answer)));
     }
 
+    /// Has put, or flush, crash over a value.
+    pub(super) fn crash_on(&self, value: &str, call: Call) {
+        self.with(|script| script.poison = Some((value.to_owned(), call)));
+    }
+
+    /// All values that were taken, each once, in order of their texts.
+    pub(super) fn taken(&self) -> Vec<String> {
+        let taken: std::collections::BTreeSet<String> = self.with(|script| script.taken.iter().cloned().collect());
+        taken.into_iter().collect()
+    }
+
+    /// Instances that were started.
+    pub(super) fn starts(&self) -> u32 {
+        self.with(|script| script.starts)
+    }
+
     pub(super) fn request(&self, requests: SinkRequests) {
         self.with(|script| script.requests.push_back(requests));
     }
@@ -98,12 +121,22 @@ impl Fake {
 
     /// Waits until what was asked satisfies a condition.
     pub(super) async fn until(&self, what: &str, condition: impl Fn(&[Asked]) -> bool) {
+        self.when(what, |script| condition(&script.asked)).await;
+    }
+
+    /// Waits until so many different values were taken.
+    pub(super) async fn until_taken(&self, count: usize) {
+        let different = |script: &Script| script.taken.iter().collect::<std::collections::BTreeSet<_>>().len();
+        self.when(&format!("{count} values"), |script| different(script) >= count).await;
+    }
+
+    async fn when(&self, what: &str, condition: impl Fn(&Script) -> bool) {
         let met = async {
             loop {
                 let changed = self.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.with(|script| condition(&script.asked)) {
+                if self.with(|script| condition(script)) {
                     return;
                 }
                 changed.await;
@@ -125,13 +158,25 @@ impl Fake {
 
 #[async_trait]
 impl StartSink for Fake {
+    fn class(&self) -> String {
+        "FakeSink".to_owned()
+    }
+
     async fn start(&self) -> Result<Box<dyn SinkPlugin>, CallError> {
+        self.with(|script| {
+            script.starts += 1;
+            script.unflushed.clear();
+        });
         Ok(Box::new(self.clone()))
     }
 }
 
 #[async_trait]
 impl StartSource for Fake {
+    fn class(&self) -> String {
+        "FakeSource".to_owned()
+    }
+
     async fn start(&self, _offsets: Arc<dyn OffsetReader>) -> Result<Box<dyn SourcePlugin>, CallError> {
         Ok(Box::new(self.clone()))
     }
@@ -159,12 +204,29 @@ impl SinkPlugin for Fake {
             let standing = script.put.clone().map_or(Ok(Vec::new()), Err);
             script.puts.pop_front().unwrap_or(standing)
         });
-        self.note(Asked::Put(values_of(records)));
+        let values = values_of(records);
+        let answer = self.with(|script| {
+            let poisoned = matches!(&script.poison, Some((poison, Call::Put)) if values.contains(poison));
+            let answer = if poisoned { Err(trap(Call::Put)) } else { answer };
+            if answer.is_ok() {
+                script.unflushed.extend(values.clone());
+                script.taken.extend(values.clone());
+            }
+            answer
+        });
+        self.note(Asked::Put(values));
         answer
     }
 
     async fn flush(&mut self, offsets: &[TopicOffset]) -> Result<Vec<TopicOffset>, CallError> {
         self.note(Asked::Flush);
+        self.with(|script| match &script.poison {
+            Some((poison, Call::Flush)) if script.unflushed.contains(poison) => Err(trap(Call::Flush)),
+            _ => {
+                script.unflushed.clear();
+                Ok(())
+            }
+        })?;
         let answer = |at: &TopicOffset| {
             self.with(|script| script.flush.as_ref().map_or_else(|| Some(at.clone()), |answer| answer(at.clone())))
         };
@@ -212,7 +274,8 @@ impl SourcePlugin for Fake {
     }
 }
 
-/// A chain that drops records whose value ends in `x`, refuses those that end in `!`, and is in the way for now as often as told.
+/// A chain that drops records whose value ends in `x`, refuses those that end in `!`, crashes over those that end in `#`, and is in
+/// the way for now as often as told.
 #[derive(Clone, Default)]
 pub(super) struct FakeChain {
     pub(super) retriable: Arc<Mutex<u32>>,
@@ -238,6 +301,9 @@ impl Chain for FakeChain {
         let ends = |at: usize, with: u8| {
             records.records().nth(at).and_then(|record| record.value).is_some_and(|value| value.last() == Some(&with))
         };
+        if (0..records.len()).any(|at| ends(at, b'#')) {
+            return Err(trap(Call::Apply));
+        }
         let (mut batch, origins) = select::select(records, |at| !ends(at, b'x') && !ends(at, b'!'));
         batch.offsets.clear();
         let refused = (0..records.len()).filter(|at| ends(*at, b'!'));

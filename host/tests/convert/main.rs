@@ -85,12 +85,12 @@ impl Subject {
     }
 
     fn decode(&mut self, bytes: Option<&[u8]>) -> Outcome {
-        let converted = self.converters.decode(self.batch(0, bytes));
+        let converted = self.converters.try_decode(self.batch(0, bytes)).unwrap();
         self.outcome(converted)
     }
 
     fn encode(&mut self, schema: SchemaId, payload: Option<&[u8]>) -> Outcome {
-        let converted = self.converters.encode(self.batch(schema, payload));
+        let converted = self.converters.try_encode(self.batch(schema, payload)).unwrap();
         self.outcome(converted)
     }
 }

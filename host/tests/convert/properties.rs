@@ -164,7 +164,7 @@ proptest! {
             let record = Record { topic: "t", partition: place as i32, offset: Some(place as u64), timestamp: 7, key_schema: 2, ..Record::default() };
             builder.push(Record { key: key.as_deref(), value: value.as_deref(), ..record }, headers);
         };
-        let mut convert = |batch| if encode { converters.encode(batch) } else { converters.decode(batch) };
+        let mut convert = |batch| if encode { converters.try_encode(batch).unwrap() } else { converters.try_decode(batch).unwrap() };
         let mut builder = BatchBuilder::default();
         (0..rows.len()).for_each(|place| push(&mut builder, place));
         let together = convert(builder.finish());

@@ -136,6 +136,7 @@ mod errors;
 #[doc(hidden)]
 pub mod export;
 mod host;
+pub mod http;
 pub mod log;
 pub mod record;
 pub mod schema;

@@ -17,6 +17,8 @@ use crate::lines::Lines;
 const READ_BYTES: usize = 256 << 10;
 /// A longer line fails the task; no broker takes it.
 const MAX_LINE: usize = 16 << 20;
+/// First bytes by which a file is told from another one under its name.
+const HEAD_BYTES: u64 = 256;
 /// For so long a writer may go on with a file that was moved away.
 const MOVED_GRACE: Duration = Duration::from_secs(2);
 
@@ -28,6 +30,10 @@ pub struct Follower {
     lines: Lines,
     /// How far the file was read, in bytes: the last of them are in `lines`.
     read: u64,
+    /// What the file must begin with to be the one that was read to `read` before.
+    begins: Option<String>,
+    /// Its first bytes, as far as they were needed.
+    head: Vec<u8>,
     /// Since when another file has the path while nothing has come from this one.
     moved: Option<Instant>,
     /// There was nothing to read at the last look.
@@ -46,9 +52,23 @@ enum Change {
 }
 
 impl Follower {
-    /// Follows a file from a place on, in bytes.
-    pub fn new(path: String, position: u64) -> Self {
-        Self { path, file: None, lines: Lines::default(), read: position, moved: None, idle: false }
+    /// Follows a file from a place on, in bytes; from its start if its [`head`](Self::head) is no longer the one given.
+    pub fn new(path: String, position: u64, begins: Option<String>) -> Self {
+        let (lines, head) = (Lines::default(), Vec::new());
+        Self { path, file: None, lines, read: position, begins, head, moved: None, idle: false }
+    }
+
+    /// What tells the file from another one under its name: how many of its first bytes, of those before
+    /// [`position`](Self::position), and their hash. None if they cannot be read.
+    pub fn head(&mut self) -> Option<String> {
+        let wanted = self.position().min(HEAD_BYTES);
+        let file = self.file.as_mut()?;
+        if (self.head.len() as u64) < wanted {
+            self.head.clear();
+            let read = file.seek(SeekFrom::Start(0)).and_then(|_| Read::by_ref(file).take(wanted).read_to_end(&mut self.head));
+            file.seek(SeekFrom::Start(self.read)).and(read).ok()?;
+        }
+        Some(describe(self.head.get(..usize::try_from(wanted).ok()?)?))
     }
 
     /// Its path.
@@ -104,9 +124,15 @@ impl Follower {
                 self.path, self.read
             );
             self.read = 0;
+        } else if let Some(begins) = self.begins.take()
+            && !has_head(&mut file, &begins)?
+        {
+            warn!("{} does not begin as it did: it is another file; reading it from the start", self.path);
+            self.read = 0;
         }
         file.seek(SeekFrom::Start(self.read))?;
         self.lines.clear();
+        self.head.clear();
         self.file = Some(file);
         Ok(true)
     }
@@ -170,6 +196,21 @@ impl Follower {
     }
 }
 
+/// A head as it stands in an offset: bytes and their FNV-1a hash.
+fn describe(head: &[u8]) -> String {
+    let hash = head.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{}:{hash:016x}", head.len())
+}
+
+/// Whether a file begins with what is described. What is no description describes every file.
+fn has_head(file: &mut File, described: &str) -> io::Result<bool> {
+    let Some(length) = described.split(':').next().and_then(|length| length.parse::<u64>().ok()) else { return Ok(true) };
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(length.min(HEAD_BYTES)).read_to_end(&mut head)?;
+    Ok(describe(&head) == described)
+}
+
 /// Length and time of the last change; none if there is no such file.
 fn looks(metadata: io::Result<Metadata>) -> io::Result<Option<(u64, SystemTime)>> {
     match metadata {
@@ -197,7 +238,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("log"), content).unwrap();
             let path = folder.path().join("log").to_string_lossy().into_owned();
-            Self { folder, follower: Follower::new(path, position), now: Instant::now() }
+            Self { folder, follower: Follower::new(path, position, None), now: Instant::now() }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -241,6 +282,25 @@ mod tests {
         assert_eq!(Fixture::new("one\ntwo\n", 4).lines(), ["two"]);
         assert_eq!(Fixture::new("one\n", 4).lines(), [""; 0]);
         assert_eq!(Fixture::new("one\n", 5).lines(), ["one"], "the file is shorter than that");
+    }
+
+    #[test]
+    fn another_file_of_that_name_is_told_by_its_head() {
+        let long = "x".repeat(300);
+        for (before, after, expected) in [
+            ("one\ntwo\n", "one\ntwo\nthree\n", vec!["three"]),
+            ("one\ntwo\n", "uno\ndue\ntre\n", vec!["uno", "due", "tre"]),
+            ("one\ntwo", "one\nelse\n", vec!["else"]),
+            (format!("{long}\none\n").as_str(), format!("{long}\ntwo\nthree\n").as_str(), vec!["three"]),
+        ] {
+            let mut file = Fixture::new(before, 0);
+            file.lines();
+            let (position, head) = (file.follower.position(), file.follower.head());
+            assert!(head.is_some());
+            fs::write(file.path("log"), after).unwrap();
+            file.follower = Follower::new(file.path("log").to_string_lossy().into_owned(), position, head);
+            assert_eq!(file.lines(), expected, "{before:?}");
+        }
     }
 
     #[test]

@@ -89,6 +89,11 @@ enum Input {
 /// # Errors
 /// If it cannot be cast, in the words of Kafka Connect.
 pub fn cast(value: Json<'_>, schema: Option<&Schema>, target: Target) -> Result<String, RecordError> {
+    if target == Target::String
+        && let Some(text) = number_as_text(value, schema)
+    {
+        return Ok(format!("\"{text}\""));
+    }
     let input = match schema {
         Some(schema) => input_with_schema(value, schema)?,
         None => input_without_schema(value)?,
@@ -125,6 +130,22 @@ pub fn cast(value: Json<'_>, schema: Option<&Schema>, target: Target) -> Result<
         }
         Target::Boolean | Target::String => to_boolean(&input)?.to_string(),
     })
+}
+
+/// The text of a number that is spelled as Java spells it; `None` if it must be read to know.
+fn number_as_text<'a>(value: Json<'a>, schema: Option<&Schema>) -> Option<&'a str> {
+    let text = std::str::from_utf8(value.as_bytes()).ok()?;
+    let kind = match schema {
+        Some(schema) if schema.name.is_some() => return None,
+        schema => schema.map(|schema| &schema.kind),
+    };
+    let is_spelled = match kind {
+        None => java::is_integer(text) || java::is_plain_double(text),
+        Some(Kind::Int8 | Kind::Int16 | Kind::Int32 | Kind::Int64) => java::is_integer(text),
+        Some(Kind::Double) => java::is_plain_double(text),
+        Some(_) => false,
+    };
+    is_spelled.then_some(text)
 }
 
 fn input_without_schema(value: Json<'_>) -> Result<Input, RecordError> {

@@ -17,6 +17,24 @@ pub fn float(number: f32) -> String {
     decimal(format!("{number:e}"), number.abs() >= 1e-3 && number.abs() < 1e7, number == 0.0)
 }
 
+/// Whether a JSON number is a `long` as `Long.toString` spells it. Those of 19 digits are not looked at.
+pub fn is_integer(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number).as_bytes();
+    let leads = digits.first() != Some(&b'0') || number == "0";
+    (1..=18).contains(&digits.len()) && leads && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a JSON number is spelled as `Double.toString` spells it without an exponent. Of decimals with at most 15 digits no two are the
+/// same double, so that there is no shorter text.
+pub fn is_plain_double(number: &str) -> bool {
+    let Some((whole, fraction)) = number.strip_prefix('-').unwrap_or(number).split_once('.') else { return false };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = whole.len() <= 7 && whole.len() + fraction.len() <= 15;
+    let is_trimmed = fraction == "0" || !fraction.ends_with('0');
+    let leads = if whole == "0" { fraction == "0" || !fraction.starts_with("000") } else { !whole.starts_with('0') };
+    is_short && is_trimmed && leads && digits(whole) && digits(fraction)
+}
+
 /// Takes the shortest digits, which Rust and Java agree on, from Rust's scientific notation.
 fn decimal(scientific: String, plain: bool, zero: bool) -> String {
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };

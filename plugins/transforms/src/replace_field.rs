@@ -82,11 +82,15 @@ impl<S: KeyOrValue> Transform for ReplaceField<S> {
             }
         }
         let mut object = record.object(S::SIDE)?;
-        if !self.exclude.is_empty() || !self.include.is_empty() {
+        if self.include.is_empty() {
+            for name in &self.exclude {
+                object.remove(name);
+            }
+        } else {
             object.retain(|name| keeps(&self.exclude, &self.include, name));
         }
         if !self.renames.is_empty() {
-            object.rename(|name| self.renames.get(name).map(String::as_str));
+            object.rename_each(self.renames.iter().map(|(old, new)| (old.as_str(), new.as_str())));
         }
         Ok(Verdict::Keep)
     }

@@ -11,6 +11,8 @@ use rdkafka::client::DefaultClientContext;
 
 /// Longest wait for one call to the broker.
 const CALL: Duration = Duration::from_secs(30);
+/// Connections that the development broker is to take: two or three for each of a thousand idle connectors.
+const CONNECTIONS: &str = "10000";
 /// Partitions of the topics that records are copied between.
 pub const PARTITIONS: i32 = 4;
 
@@ -90,6 +92,7 @@ fn options() -> AdminOptions {
 fn spawn() -> anyhow::Result<(Child, String)> {
     let program = std::env::current_exe()?.with_file_name("hawser-dev-broker");
     let mut child = Command::new(&program)
+        .args(["--max-connections", CONNECTIONS])
         .env("RUST_LOG", "warn")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::jvm::{Jvm, Measured};
 use crate::meter::thread_cpu;
 use crate::rows::{ROWS, Row, with_headers};
-use crate::stages::{environment, pairs};
+use crate::stages::{environment, known, pairs};
 
 /// Records in a batch, as the worker makes them.
 const BATCH: usize = 500;
@@ -77,12 +77,12 @@ impl Path {
     }
 
     async fn once(&mut self, batch: Batch) -> anyhow::Result<Batch> {
-        let decoded = self.decode.decode(batch);
+        let decoded = known(self.decode.try_decode(batch))?;
         let transformed = match &mut self.chain {
             None => decoded.batch,
             Some(chain) => chain.apply(&decoded.batch).await?.records,
         };
-        let encoded = self.encode.encode(transformed);
+        let encoded = known(self.encode.try_encode(transformed))?;
         ensure!(encoded.batch.len() == BATCH, "{} of {BATCH} records came out", encoded.batch.len());
         Ok(encoded.batch)
     }
@@ -90,18 +90,19 @@ impl Path {
     /// Nanoseconds of processor time per record. Where records come out as they went in, the next batch is the last one's outcome; elsewhere
     /// it is a copy, which is counted against us.
     async fn measure(&mut self, first: &Batch) -> anyhow::Result<f64> {
-        let mut again = (*first == self.batch).then(|| first.clone());
+        let gives_back = *first == self.batch;
+        let mut again = gives_back.then(|| first.clone());
         let mut best = f64::INFINITY;
         for round in 0..=ROUNDS {
-            let (began, before, mut records) = (Instant::now(), thread_cpu()?, 0);
+            let (began, before, mut records) = (Instant::now(), thread_cpu(), 0);
             while began.elapsed() < if round == 0 { WARM_UP } else { ROUND } {
                 let batch = again.take().unwrap_or_else(|| self.batch.clone());
                 let out = self.once(batch).await?;
-                again = (*first == self.batch).then_some(out);
+                again = gives_back.then_some(out);
                 records += BATCH;
             }
             if round > 0 {
-                best = best.min((thread_cpu()? - before).as_nanos() as f64 / records as f64);
+                best = best.min((thread_cpu() - before).as_nanos() as f64 / records as f64);
             }
         }
         Ok(best)

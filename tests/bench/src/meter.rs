@@ -37,7 +37,7 @@ impl Meter {
     /// # Errors
     /// When /proc cannot be read: this runs on Linux only.
     pub fn start() -> anyhow::Result<Self> {
-        Ok(Meter { process: process_cpu(OWN)?, thread: thread_cpu()?, began: Instant::now() })
+        Ok(Meter { process: process_cpu(OWN)?, thread: thread_cpu(), began: Instant::now() })
     }
 
     /// Ends the stretch.
@@ -47,7 +47,7 @@ impl Meter {
     pub fn stop(self) -> anyhow::Result<Cost> {
         let seconds = self.began.elapsed().as_secs_f64();
         let cpu = process_cpu(OWN)?.saturating_sub(self.process).as_secs_f64();
-        let own_cpu = thread_cpu()?.saturating_sub(self.thread).as_secs_f64();
+        let own_cpu = thread_cpu().saturating_sub(self.thread).as_secs_f64();
         Ok(Cost { seconds, cpu, own_cpu })
     }
 }
@@ -65,13 +65,9 @@ pub fn process_cpu(path: &str) -> anyhow::Result<Duration> {
 }
 
 /// Processor time of the calling thread.
-///
-/// # Errors
-/// As [`Meter::start`].
-pub fn thread_cpu() -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").context("/proc/thread-self/schedstat")?;
-    let nanos = stat.split_whitespace().next().context("an empty /proc/thread-self/schedstat")?;
-    Ok(Duration::from_nanos(nanos.parse()?))
+pub fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// The load of the machine over the last minute.

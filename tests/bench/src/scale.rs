@@ -16,8 +16,8 @@ const CONNECTORS: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks at the states of all connectors.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a worker is left alone before it is looked at. Longer than a source keeps a producer that it does not need.
-const SETTLE: Duration = Duration::from_secs(20);
+/// How long a worker is left alone before it is looked at: longer than a source keeps a producer that it does not need.
+const SETTLE: Duration = Duration::from_secs(70);
 /// Whole seconds over which an idle worker's processor time is taken.
 const IDLE_SPAN: Duration = Duration::from_secs(10);
 

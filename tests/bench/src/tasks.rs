@@ -80,7 +80,7 @@ pub async fn source(bootstrap: &str, datagen: &Arc<Component>, topic: &str, reco
         converters: parts.converters,
         producer: ClientSettings::source_producer(&parts.worker, &parts.name, 0, &[])?,
         producer_limits: ProducerLimits::default(),
-        admin: None,
+        creation: None,
         errors: ErrorPolicy::default(),
         commit: CommitTiming::default(),
         paused: false,

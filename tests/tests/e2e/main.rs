@@ -4,11 +4,21 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
 mod broker;
+mod clients;
+mod configuration;
+mod connect;
 mod crash;
+mod errors;
 mod flow;
 mod hostile;
+mod http;
 mod lifecycle;
+mod metrics;
+mod openapi;
+mod proof;
 mod refused;
+mod registry;
+mod service;
 mod siege;
 mod support;
 mod upload;

@@ -76,7 +76,7 @@ pub const KEYS: &[ConfigKey] = &[
         value_type: ValueType::String,
         default: Some("BASE64"),
         required: false,
-        allowed: &["BASE64", "NUMERIC"],
+        allowed: &["NUMERIC", "BASE64"],
         any_case: true,
         importance: Importance::Low,
         documentation: "How decimals are written: as the base64 of their bytes, or as numbers. Both are read.",

@@ -39,8 +39,8 @@ async fn a_connector_is_created_and_echoed() {
         "",
         200,
         r#"[
-        {"id":{"connector":"a","task":0},"config":{"n":"0","file":"f","task.class":"example.FileSourceConnector"}},
-        {"id":{"connector":"a","task":1},"config":{"n":"1","file":"f","task.class":"example.FileSourceConnector"}}]"#,
+        {"id":{"connector":"a","task":0},"config":{"n":"0","file":"f","task.class":"example.FileSourceTask"}},
+        {"id":{"connector":"a","task":1},"config":{"n":"1","file":"f","task.class":"example.FileSourceTask"}}]"#,
     )
     .await;
     api.check(

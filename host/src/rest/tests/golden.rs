@@ -10,7 +10,7 @@ use super::Api;
 async fn the_worker_says_what_it_is() {
     let api = Api::new().await;
     let info = api.call("GET /", "").await.json();
-    assert_eq!((info["version"].as_str(), info["kafka_cluster_id"].as_str()), (Some("4.1.0"), Some("cluster")));
+    assert_eq!((info["version"].as_str(), info["kafka_cluster_id"].as_str()), (Some("4.3.1"), Some("cluster")));
     let healthy = r#"{"status":"healthy","message":"Worker has completed startup and is ready to handle requests."}"#;
     api.check("GET /health", "", 200, healthy).await;
     api.check("GET /health/", "", 200, healthy).await;
@@ -34,7 +34,7 @@ async fn paths_methods_and_media_types_are_checked() {
     }
     api.check("HEAD /connectors", "", 200, "").await;
     let options = api.call("OPTIONS /connectors", "").await;
-    assert_eq!((options.status.as_u16(), options.headers["allow"].to_str().unwrap()), (200, "GET,HEAD,POST"));
+    assert_eq!((options.status.as_u16(), options.headers["allow"].to_str().unwrap()), (200, "GET,HEAD,POST,OPTIONS"));
 
     let media = [
         ("POST", "/connectors", Some("text/plain"), None, 415),
@@ -44,7 +44,9 @@ async fn paths_methods_and_media_types_are_checked() {
         ("PUT", "/connectors/a/pause", Some("application/json; charset=utf-8"), None, 404),
         ("POST", "/plugins", Some("application/json"), None, 415),
         ("GET", "/connectors", None, Some("text/html"), 406),
-        ("GET", "/connectors", None, Some("application/json;q=0"), 406),
+        ("GET", "/connectors", None, Some("application/json;q=0"), 200),
+        ("GET", "/connectors", None, Some("*/json"), 200),
+        ("GET", "/connectors", Some("text/plain"), None, 415),
         ("GET", "/connectors", None, Some("text/html, */*;q=0.1"), 200),
         ("GET", "/connectors", None, Some("application/*"), 200),
     ];
@@ -72,7 +74,7 @@ async fn malformed_bodies_are_the_clients_mistake() {
         ("POST /connectors", "[]", 400, ""),
         ("POST /connectors", r#"{"name":"a"}"#, 400, "needs a 'config'"),
         ("POST /connectors", r#"{"name":"a","config":{},"x":1}"#, 400, "unknown field `x`"),
-        ("POST /connectors", r#"{"name":1,"config":{}}"#, 400, "invalid type"),
+        ("POST /connectors", r#"{"name":[],"config":{}}"#, 400, "a string, a number or a boolean"),
         ("POST /connectors", r#"{"name":"a","config":{"x":{"y":1}}}"#, 400, "the value of 'x' must be"),
         ("POST /connectors", r#"{"name":"a","config":{"x":[]}}"#, 400, "the value of 'x' must be"),
         ("POST /connectors", r#"{"name":"a","config":{},"initial_state":"ASLEEP"}"#, 400, "ASLEEP"),
@@ -152,9 +154,7 @@ async fn validation_answers_as_kafka_connect() {
     assert_eq!(errors("extra"), json!(["Null value can not be supplied as the configuration value."]));
     assert_eq!(
         errors("value.converter.schemas.enable"),
-        json!([
-            "Invalid value maybe for configuration value.converter.schemas.enable: Expected value to be either true or false"
-        ])
+        json!(["Invalid value maybe for configuration schemas.enable: Expected value to be either true or false"])
     );
     assert_eq!(errors("producer.override.bad"), json!(["`producer.override.bad` is bad"]));
     assert_eq!(find("unknown"), json!(null));
@@ -185,7 +185,7 @@ async fn validation_answers_as_kafka_connect() {
         json!({"definition":{
         "name":"tasks.max","type":"INT","required":false,"default_value":"1","importance":"HIGH",
         "documentation":"Maximum number of tasks of this connector.","group":"Common","width":"SHORT","display_name":"Tasks max",
-        "dependents":[],"order":4},
+        "dependents":[],"order_in_group":4,"order":4},
         "value":{"name":"tasks.max","value":"0","recommended_values":[],
         "errors":["Invalid value 0 for configuration tasks.max: Value must be at least 1"],"visible":true}})
     );
@@ -240,13 +240,23 @@ async fn a_configuration_that_cannot_be_validated_is_refused() {
             "Invalid value some for configuration errors.tolerance: String must be one of: none, all",
         ),
         (r#""topics":"a","value.converter":"Nothing""#, 1, "Class Nothing could not be found."),
-        (r#""topics":"a","transforms":"t","transforms.t.type":"Nothing""#, 2, "Not a Transformation"),
+        (
+            r#""topics":"a","transforms":"t","transforms.t.type":"Nothing""#,
+            1,
+            "transforms.t.type: Class Nothing could not be found.",
+        ),
         (
             r#""topics":"a","transforms":"t""#,
-            2,
+            1,
             "Missing required configuration \"transforms.t.type\" which has no default value.",
         ),
-        (r#""topics":"a","predicates":"p","predicates.p.type":"Mask""#, 2, "Not a Predicate"),
+        (
+            r#""topics":"a","predicates":"p","predicates.p.type":"Mask""#,
+            1,
+            "Class class example.Mask does not implement the Predicate interface",
+        ),
+        (r#""topics":"a,,b""#, 1, "Configuration 'topics' values must not be empty."),
+        (r#""topics":"a,a""#, 1, "Configuration 'topics' values must not be duplicated."),
         (
             r#""topics":"a","transforms":"t","transforms.t.type":"Mask","transforms.t.fields":"f","transforms.t.predicate":"p""#,
             1,

@@ -1,8 +1,12 @@
 //! Every endpoint through the router, without a network: what it answers when all is well, and each of its refusals.
 
 mod connectors;
+mod document;
 mod golden;
+mod https;
 mod lifecycle;
+mod metrics;
+mod table;
 mod uploads;
 
 use axum::Router;

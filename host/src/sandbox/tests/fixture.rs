@@ -17,7 +17,7 @@ use crate::sandbox::{
 const DESCRIBE: &[u8] = b"hawser-hostile-describe=";
 const VERSION: &[u8] = b"hawser-hostile-ver=";
 
-fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

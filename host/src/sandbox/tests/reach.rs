@@ -33,6 +33,7 @@ async fn files_are_out_of_reach_unless_granted() {
 
     let refused = told(&[("start", "read")], super::fixture::env(InstanceLimits::default())).await;
     assert!(refused.contains("/etc/passwd:") && !refused.contains("read "), "{refused}");
+    assert!(refused.contains("no directory is granted; to grant some, list them in sandbox.files"), "{refused}");
     assert!(told(&[("start", "read"), ("path", &path(&read_only, "file"))], env()).await.starts_with("read 5 bytes"));
     assert!(told(&[("start", "read"), ("path", &path(&read_write, "file"))], env()).await.starts_with("read 5 bytes"));
     for outside in [path(&other, "file"), path(&read_write, "../other/file"), path(&read_write, "link"), "/etc/passwd".into()] {
@@ -41,6 +42,7 @@ async fn files_are_out_of_reach_unless_granted() {
     }
     let refused = told(&[("start", "write"), ("path", &path(&read_only, "new"))], env()).await;
     assert!(refused.contains("new:") && !read_only.join("new").exists(), "{refused}");
+    assert!(refused.contains("`new` may not be written") && refused.contains("without `:ro` in sandbox.files"), "{refused}");
     assert_eq!(told(&[("start", "write"), ("path", &path(&read_write, "new"))], env()).await, "nothing");
     assert_eq!(fs::read_to_string(read_write.join("new")).unwrap(), "written");
 }
@@ -57,7 +59,7 @@ async fn environment_and_sockets_are_out_of_reach() {
     let env = || env(InstanceLimits::default());
     assert_eq!(told(&[("start", "env")], env()).await, "found 0 variables and arguments");
     let refused = told(&[("start", "connect")], env()).await;
-    assert!(refused.starts_with("connect: Err("), "{refused}");
+    assert!(refused.starts_with("connect: Err(") && refused.contains("add `127.0.0.1:9` to sandbox.tcp"), "{refused}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// The state of a connector or a task as others see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum State {
     /// On no worker at present.
@@ -86,7 +86,7 @@ pub struct Status {
 
 impl Status {
     fn tidied(mut self) -> Status {
-        self.trace = self.trace.filter(|_| self.state == State::Failed);
+        self.trace = self.trace.filter(|_| matches!(self.state, State::Failed | State::Restarting));
         if let Some(trace) = &mut self.trace {
             trace.truncate(trace.floor_char_boundary(MAX_TRACE_BYTES));
         }

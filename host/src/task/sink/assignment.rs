@@ -111,7 +111,8 @@ impl Assignment {
     }
 
     fn uncertain(&self) -> impl Iterator<Item = (TopicPartition, u64, &Place)> {
-        let places = self.topics.iter().flat_map(|(topic, places)| places.iter().map(move |(number, place)| (topic, number, place)));
+        let places =
+            self.topics.iter().flat_map(|(topic, places)| places.iter().map(move |(number, place)| (topic, number, place)));
         places.filter_map(|(topic, number, place)| {
             Some((TopicPartition::new(topic.clone(), *number), place.committed.or(place.first)?, place))
         })
@@ -170,7 +171,7 @@ impl Assignment {
     pub(super) fn rewind(&mut self, to: &[TopicOffset]) {
         for at in to {
             if let Some(place) = self.place(&at.partition.topic, at.partition.partition) {
-                (place.put, place.committed) = (Some(at.offset), Some(at.offset));
+                (place.first, place.put, place.committed) = (Some(at.offset), Some(at.offset), Some(at.offset));
             }
         }
     }
@@ -192,7 +193,7 @@ impl Assignment {
     /// Records that were put but not committed.
     pub(super) fn lag(&self) -> u64 {
         let places = self.topics.values().flat_map(BTreeMap::values);
-        places.filter_map(|place| Some(place.put?.saturating_sub(place.committed?))).sum()
+        places.filter_map(|place| Some(place.put?.saturating_sub(place.committed.or(place.first)?))).sum()
     }
 
     fn place(&mut self, topic: &str, partition: i32) -> Option<&mut Place> {
@@ -281,6 +282,7 @@ mod tests {
         let mut assignment = Assignment::default();
         assignment.add(&[TopicPartition::new("t", 0), TopicPartition::new("t", 1)]);
         assert!(assignment.uncommitted(None).is_empty());
+        assignment.came(&vec![to(0, 10), to(7, 3)]);
         assignment.advance(&vec![to(0, 10), to(7, 3)]);
         assert_eq!(assignment.uncommitted(None), [answer("t", 0, 10)]);
         let check = |assignment: &mut Assignment, of, partition, offset, expect: &[u64]| {

@@ -1,12 +1,10 @@
 //! Commits: flush says how far, and nothing is committed beyond.
 
-use std::sync::atomic::Ordering;
-
 use tokio::time::Instant;
 
 use super::{FLUSH, SinkTask};
 use crate::kafka::{TopicOffset, TopicPartition};
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::sandbox::CallError;
 use crate::task::error::TaskError;
 
@@ -20,12 +18,14 @@ impl SinkTask {
         }
         self.commit_at = Instant::now() + self.timing.interval;
         if self.consumer.is_committing() {
+            TaskCounters::add(&self.run.counters.commits_skipped, 1);
             return Ok(());
         }
         if let Some(offsets) = self.flush(None).await?
             && !offsets.is_empty()
         {
             self.committing = Some(Instant::now());
+            self.run.counters.begin(Step::Commit);
             self.consumer.start_commit(offsets);
         }
         self.obey().await
@@ -39,14 +39,18 @@ impl SinkTask {
         }
         if !self.reporter.settle(Instant::now() + self.timing.timeout).await? {
             TaskCounters::add(&self.run.counters.commit_failures, 1);
-            tracing::warn!(task = %self.run.id, "offsets are not committed: the dead letters before them are not yet durable");
+            tracing::warn!("offsets are not committed: the dead letters before them are not yet durable");
             return Ok(None);
         }
+        self.run.counters.begin(Step::Flush);
         match self.plugin.flush(&put).await {
-            Ok(answer) => Ok(Some(self.assignment.committable(answer))),
+            Ok(answer) => {
+                self.run.counters.end(Step::Flush);
+                Ok(Some(self.assignment.committable(answer)))
+            }
             Err(CallError::Retriable(reason)) => {
                 TaskCounters::add(&self.run.counters.commit_failures, 1);
-                tracing::warn!(task = %self.run.id, "flush, to be called again with the next commit: {reason}");
+                tracing::warn!("flush, to be called again with the next commit: {reason}");
                 Ok(None)
             }
             Err(error) => Err(TaskError::Plugin { call: FLUSH, error }),
@@ -59,11 +63,12 @@ impl SinkTask {
             return;
         }
         let since = Instant::now();
+        self.run.counters.begin(Step::Commit);
         match self.consumer.commit(&offsets, self.timing.timeout).await {
             Ok(()) => self.committed(&offsets, since),
             Err(error) => {
                 TaskCounters::add(&self.run.counters.commit_failures, 1);
-                tracing::warn!(task = %self.run.id, "{error}; the records since the last commit will be read again");
+                tracing::warn!("{error}; the records since the last commit will be read again");
             }
         }
     }
@@ -77,7 +82,7 @@ impl SinkTask {
                 Ok(()) => self.committed(&report.offsets, since),
                 Err(error) => {
                     TaskCounters::add(&self.run.counters.commit_failures, 1);
-                    tracing::warn!(task = %self.run.id, "{error}; committed again with the next interval");
+                    tracing::warn!("{error}; committed again with the next interval");
                 }
             }
         }
@@ -85,7 +90,7 @@ impl SinkTask {
 
     fn committed(&mut self, offsets: &[TopicOffset], since: Instant) {
         self.assignment.committed(offsets);
-        self.run.counters.commit(since.elapsed().as_millis() as u64);
-        self.run.counters.active.store(self.assignment.lag(), Ordering::Relaxed);
+        self.run.counters.commit(since.elapsed());
+        self.run.counters.active(self.assignment.lag());
     }
 }

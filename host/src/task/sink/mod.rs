@@ -9,22 +9,21 @@ mod suspects;
 mod tests;
 mod work;
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::pipeline::{Direction, Flow, Pipeline, Rejected};
-use super::report::Reporter;
-use super::run::{RetryWindow, Run, TopicsSeen};
-use super::select::{coordinates, place, select};
 use super::poison::Search;
+use super::report::Reporter;
+use super::run::{RetryWindow, Run, TopicsSeen, outlast};
+use super::select::{coordinates, place, select};
 use super::{CommitTiming, SinkPlugin, SinkSpec, StartSink, Target, TaskContext, TaskState};
 use crate::kafka::{Filled, SinkConsumer, TopicOffset};
-use crate::metrics::TaskCounters;
-use crate::record::{Batch, BatchBuilder, BatchLimits};
+use crate::metrics::{Step, TaskCounters};
+use crate::record::{Batch, BatchBuilder, BatchLimits, RecordRef};
 use crate::sandbox::{CallError, Failure};
 use assignment::{Assignment, spans_of};
 use suspects::{Kind, Suspects};
@@ -32,6 +31,8 @@ use work::{Stage, Work, restore_offsets};
 
 /// How often the consumer is served while a batch waits to be put again.
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
+/// Between two tries of a transform that crashed: the consumer is served.
+const BREATH: Duration = Duration::from_millis(1);
 /// How long the clients may take to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 /// What Kafka Connect names as the class that was executed when a sink refuses a record.
@@ -78,7 +79,8 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     }
     let pipeline = Pipeline::start(&mut run, Direction::Sink, spec.converters, spec.chains).await?;
     let Some(pipeline) = pipeline else { return Ok(()) };
-    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
+    let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
+    let Some(reporter) = reporter.transpose()? else { return Ok(()) };
     let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(()) };
     let most = spec.consumer.max_poll_records().unwrap_or(usize::MAX);
     let limits = BatchLimits { records: spec.batch.records.min(most), ..spec.batch };
@@ -102,6 +104,10 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         suspects: Suspects::default(),
         search: Search::default(),
     };
+    let classes = std::iter::once(task.spec.class()).chain(task.pipeline.classes());
+    task.run.counters.has_instances(classes);
+    task.note_usage();
+    task.run.counters.end(Step::Start);
     let outcome = task.work().await;
     task.finish(outcome).await
 }
@@ -159,12 +165,14 @@ impl SinkTask {
     async fn deliver(&mut self) -> Result<(), TaskError> {
         let batch = self.builder.finish();
         self.run.counters.batch_in(batch.len(), batch.data.len());
+        self.run.counters.begin(Step::Deliver);
         self.topics.note(&batch.topics);
         if self.suspects.any() {
             self.put_in_parts(&batch).await?;
         } else {
             self.put_all(batch).await?;
         }
+        self.run.counters.end(Step::Deliver);
         self.obey().await
     }
 
@@ -172,11 +180,11 @@ impl SinkTask {
     async fn put_in_parts(&mut self, batch: &Batch) -> Result<(), TaskError> {
         for (range, kind) in self.suspects.parts(batch) {
             // Partitions may go while a part is put.
-            let (part, _) = select(batch, |index| range.contains(&index));
-            let (part, _) = select(&part, |index| {
-                part.records().nth(index).is_some_and(|record| self.assignment.contains(record.topic(), record.partition()))
-            });
+            let is_ours = |record: RecordRef<'_>| self.assignment.contains(record.topic(), record.partition());
+            let keeps: Vec<bool> = batch.records().map(|record| range.contains(&record.index) && is_ours(record)).collect();
+            let (part, _) = select(batch, |index| keeps.get(index).copied().unwrap_or_default());
             match kind {
+                _ if part.is_empty() => {}
                 Kind::Found => self.assignment.advance(&spans_of(&part)),
                 Kind::Plain => {
                     if !self.put_all(part).await? {
@@ -196,6 +204,10 @@ impl SinkTask {
         }
         if self.suspects.forget(&self.assignment) {
             self.search.ended();
+        }
+        if self.suspects.any() && !self.suspects.is_searching() {
+            // What is committed does not come again, and batches need no longer be looked through for it.
+            self.commit_at = Instant::now();
         }
         Ok(())
     }
@@ -217,7 +229,7 @@ impl SinkTask {
                 Attempt::Later(pause, reason) => {
                     TaskCounters::add(&self.run.counters.retries, 1);
                     let millis = pause.as_millis();
-                    tracing::warn!(task = %self.run.id, "a batch is to be tried again in {millis} ms: {reason}");
+                    tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
                     if !self.wait(pause, &mut work).await? {
                         // The task stops: what was not put is not committed, and read again by its successor.
                         return Ok(false);
@@ -225,9 +237,8 @@ impl SinkTask {
                 }
             }
         }
-        self.search.got_through();
         self.assignment.advance(&work.spans);
-        self.run.counters.active.store(self.assignment.lag(), Ordering::Relaxed);
+        self.run.counters.active(self.assignment.lag());
         self.run.counters.progress();
         Ok(true)
     }
@@ -240,7 +251,7 @@ impl SinkTask {
             Stage::Ready(..) => None,
         };
         if let Some(flow) = flow
-            && let Some((pause, reason)) = self.prepare(flow, work).await?
+            && let Some((pause, reason)) = self.prepare(flow, work, backoff).await?
         {
             return Ok(Attempt::Later(pause, reason));
         }
@@ -251,11 +262,13 @@ impl SinkTask {
         let since = Instant::now();
         let put = self.plugin.put(batch).await;
         let counters = &self.run.counters;
-        counters.call(since.elapsed().as_millis() as u64);
-        counters.plugin_memory.store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
+        counters.call(since.elapsed());
+        self.note_usage();
         match put {
             Ok(failures) => {
-                counters.records_out(batch.len() - failures.len(), work.bytes);
+                self.search.got_through();
+                TaskCounters::add(&counters.records_put, batch.len());
+                counters.records_out(batch.len().saturating_sub(failures.len()), work.bytes);
                 self.reporter.skipped(failures.len());
                 let rejected = failures.into_iter().map(|failure| refused(failure, origins)).collect();
                 self.reporter.report(rejected, &work.came).await?;
@@ -264,7 +277,7 @@ impl SinkTask {
             Err(CallError::Retriable(reason)) => Ok(Attempt::Later(backoff.next(), reason)),
             Err(error) => {
                 let place = work.spans.first().map(|span| span.partition.to_string()).unwrap_or_default();
-                tracing::error!(task = %self.run.id, "put failed on a batch of {} records, the first of {place}", batch.len());
+                tracing::error!("put failed on a batch of {} records, the first of {place}", batch.len());
                 self.suspects.accuse(std::mem::take(&mut work.came));
                 Err(TaskError::Plugin { call: PUT, error })
             }
@@ -272,21 +285,28 @@ impl SinkTask {
     }
 
     /// Converts and transforms; answers a pause if that is to be tried again.
-    async fn prepare(&mut self, mut flow: Flow, work: &mut Work) -> Result<Option<(Duration, String)>, TaskError> {
+    async fn prepare(
+        &mut self,
+        mut flow: Flow,
+        work: &mut Work,
+        backoff: &mut Backoff,
+    ) -> Result<Option<(Duration, String)>, TaskError> {
         let tried = match self.pipeline.run(&mut flow).await {
             Err(crash) if crash.is_crash() => {
                 let reason = crash.to_string();
                 // If the task is to stop, the wait that follows says so.
                 self.pipeline.recover(&mut flow, crash, &mut self.run).await?;
                 work.stage = Stage::Halted(flow);
-                return Ok(Some((Duration::ZERO, reason)));
+                return Ok(Some((BREATH, reason)));
+            }
+            Err(TaskError::Schemas(outage)) => {
+                work.stage = Stage::Halted(flow);
+                return outlast(outage, self.reporter.policy(), &mut work.window, backoff).map(Some);
             }
             tried => tried,
         };
         let passing = match &tried {
-            Ok(processed) => {
-                processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.message.clone())
-            }
+            Ok(processed) => processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.text()),
             Err(TaskError::Transform { error: CallError::Retriable(reason), .. }) => Some(reason.clone()),
             Err(_) => None,
         };
@@ -315,7 +335,11 @@ impl SinkTask {
                 Target::Stop => return Ok(false),
                 Target::Run if Instant::now() >= until => return Ok(true),
                 Target::Run => self.run.show(TaskState::Running),
-                Target::Pause => self.run.show(TaskState::Paused),
+                Target::Pause => {
+                    self.run.show(TaskState::Paused);
+                    // A pause is no stand-still of the batch in hand.
+                    self.run.counters.renew(Step::Deliver);
+                }
             }
             if let Some(event) = self.consumer.keep_alive(&mut self.builder, self.limits)? {
                 self.rebalanced(event, Some(&mut *work)).await?;
@@ -328,6 +352,10 @@ impl SinkTask {
                 () = self.run.changed() => {}
             }
         }
+    }
+
+    fn note_usage(&self) {
+        self.run.counters.used(std::iter::once(self.plugin.usage()).chain(self.pipeline.usages()));
     }
 
     /// Stops or resumes fetching, but for what the plugin itself has paused.
@@ -348,7 +376,7 @@ impl SinkTask {
         if outcome.as_ref().err().is_none_or(TaskError::spares_plugin) {
             let last = self.give_up(self.assignment.partitions(true)).await;
             if let Err(error) = &last {
-                tracing::warn!(task = %self.run.id, "what was put last could not be committed: {error}");
+                tracing::warn!("what was put last could not be committed: {error}");
             }
             if last.as_ref().err().is_none_or(TaskError::spares_plugin) {
                 self.plugin.stop().await;

@@ -19,7 +19,7 @@ impl SinkTask {
         match event {
             Rebalance::Assign(partitions) => self.assigned(&partitions).await?,
             Rebalance::Revoke { partitions, lost } => {
-                tracing::info!(task = %self.run.id, lost, "partitions go: {}", names(&partitions));
+                tracing::info!(lost, "partitions go: {}", names(&partitions));
                 // The group gets its answer also when the plugin crashes over it.
                 let gone = if lost { self.close(&partitions).await } else { self.give_up(partitions.clone()).await };
                 self.assignment.remove(&partitions);
@@ -101,7 +101,7 @@ impl SinkTask {
         self.assignment.add(partitions);
         let mut starts = Vec::new();
         if !partitions.is_empty() {
-            tracing::info!(task = %self.run.id, "partitions come: {}", names(partitions));
+            tracing::info!("partitions come: {}", names(partitions));
             self.open(partitions).await?;
             let requests = self.plugin.take_requests();
             let asked = requests.rewind.into_iter().map(|at| TopicOffset {
@@ -135,7 +135,7 @@ impl SinkTask {
         loop {
             match self.plugin.open(&lowered).await {
                 Err(error) if error.is_retriable() && backoff.tries() < MAX_TRIES => {
-                    tracing::warn!(task = %self.run.id, "open, to be called again: {error}");
+                    tracing::warn!("open, to be called again: {error}");
                     tokio::time::sleep(backoff.next()).await;
                 }
                 opened => return opened.map_err(TaskError::plugin("open")),
@@ -148,7 +148,7 @@ impl SinkTask {
         loop {
             match self.plugin.close(&lowered).await {
                 Err(error) if error.is_retriable() && backoff.tries() < MAX_TRIES => {
-                    tracing::warn!(task = %self.run.id, "close, to be called again: {error}");
+                    tracing::warn!("close, to be called again: {error}");
                     tokio::time::sleep(backoff.next()).await;
                 }
                 closed => return closed.map_err(TaskError::plugin("close")),
@@ -173,7 +173,7 @@ impl SinkTask {
     /// An answer that comes too late is no failure: the group has moved on, and another rebalance follows.
     fn noted(&self, answered: Result<(), crate::kafka::ClientError>) {
         if let Err(error) = answered {
-            tracing::warn!(task = %self.run.id, "{error}; the group has moved on");
+            tracing::warn!("{error}; the group has moved on");
         }
     }
 }

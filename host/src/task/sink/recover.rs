@@ -21,19 +21,12 @@ impl SinkTask {
         let zone = accused.as_ref().map_or_else(|| self.assignment.unsafe_spans(), spans_of);
         let count = accused.as_ref().map_or(usize::MAX, Batch::len);
         let (verdict, crash) = self.search.crashed(count, crash, Instant::now())?;
-        tracing::warn!(task = %self.run.id, "of the records since the last commit one may be at fault, to be sought with a new instance: {crash}");
+        tracing::warn!("of the records since the last commit one may be at fault, to be sought with a new instance: {crash}");
         match (verdict, accused) {
             (Verdict::Found, Some(accused)) => {
                 self.convict(&accused)?;
                 self.replace_plugin().await?;
-                let rejected = Rejected {
-                    origin: 0,
-                    stage: "TASK_PUT",
-                    class: TASK_PUT_CLASS.to_owned(),
-                    exception: crash.exception().into(),
-                    message: crash.to_string(),
-                    retriable: false,
-                };
+                let rejected = Rejected::crashed(&crash, 0, "TASK_PUT", TASK_PUT_CLASS.to_owned());
                 self.reporter.skipped(1);
                 self.reporter.report(vec![rejected], &accused).await
             }

@@ -94,7 +94,9 @@ impl Suspects {
         for record in batch.records() {
             let (topic, partition, offset) = (record.topic(), record.partition(), record.offset().unwrap_or_default());
             let is_in_zone = self.zone.iter().any(|span| {
-                *span.partition.topic == *topic && span.partition.partition == partition && (span.begin..span.end).contains(&offset)
+                *span.partition.topic == *topic
+                    && span.partition.partition == partition
+                    && (span.begin..span.end).contains(&offset)
             });
             let is_found = !self.found.is_empty() && self.found.contains(&(topic.to_owned(), partition, offset));
             let kind = match (is_found, is_in_zone) {
@@ -131,8 +133,10 @@ mod tests {
         let mut suspects = Suspects::default();
         assert!(!suspects.any());
         suspects.seek_among(spans_of(&batch(3..8)), 2);
-        let check = |suspects: &Suspects, offsets, expect: &[(Range<usize>, Kind)]| assert_eq!(suspects.parts(&batch(offsets)), expect);
-        let whole = [(0..3, Kind::Plain), (3..5, Kind::Suspect), (5..7, Kind::Suspect), (7..8, Kind::Suspect), (8..10, Kind::Plain)];
+        let check =
+            |suspects: &Suspects, offsets, expect: &[(Range<usize>, Kind)]| assert_eq!(suspects.parts(&batch(offsets)), expect);
+        let whole =
+            [(0..3, Kind::Plain), (3..5, Kind::Suspect), (5..7, Kind::Suspect), (7..8, Kind::Suspect), (8..10, Kind::Plain)];
         check(&suspects, 0..10, &whole);
         check(&suspects, 8..10, &[(0..2, Kind::Plain)]);
         assert!(suspects.convict("t", 0, 4));

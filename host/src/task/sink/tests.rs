@@ -94,19 +94,123 @@ async fn the_same_batch_is_put_again_until_it_is_taken() {
 
 #[tokio::test]
 async fn a_crash_in_put_fails_the_task_and_loses_nothing() {
-    let scene = Scene::with(1, 5).await;
+    let scene = Scene::with(1, 20).await;
+    scene.fake.answer_puts(Some(trap(Call::Put)));
+    let errors = ErrorPolicy { tolerance: Tolerance::All, ..ErrorPolicy::default() };
+    let handle = scene.spawn(SinkSpec { errors, ..scene.spec() });
+    let trace = trace_of(&handle).await;
+    assert!(trace.contains("crashed in put") && trace.contains("6 in a row"), "{trace}");
+    assert!(!scene.fake.asked().contains(&Asked::Stop), "no call after a crash");
+    // Its successor gets what was not reported.
+    scene.fake.answer_puts(None);
+    let handle = scene.spawn(scene.spec());
+    scene
+        .fake
+        .until(
+            "the rest",
+            |asked| matches!(asked.last(), Some(Asked::Put(values)) if values.last().is_some_and(|last| last == "19")),
+        )
+        .await;
+    assert!(handle.stop(PATIENCE).await);
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 20)]));
+}
+
+/// A queue of dead letters for a scene.
+fn dead_letters(scene: &Scene, topic: &str) -> DeadLetterSpec {
+    DeadLetterSpec {
+        topic: topic.to_owned(),
+        replication: 1,
+        headers: true,
+        producer: scene.broker.producer_settings(),
+        admin: ClientSettings::admin(&scene.broker.worker(), "dlq", &[]).expect("settings"),
+    }
+}
+
+#[tokio::test]
+async fn a_record_over_which_put_or_flush_crashes_is_found_and_left_out() {
+    for (call, commit) in [(Call::Put, late_commits()), (Call::Put, eager_commits()), (Call::Flush, eager_commits())] {
+        let scene = Scene::with(2, 40).await;
+        scene.fake.crash_on("13", call);
+        let queue = scene.broker.topic(1).await;
+        let errors =
+            ErrorPolicy { tolerance: Tolerance::All, dead_letter: Some(dead_letters(&scene, &queue)), ..ErrorPolicy::default() };
+        let handle = scene.spawn(SinkSpec { errors, commit, ..scene.spec() });
+        let letters = scene.broker.read_batches(&queue, 1).await;
+        let letter = letters.iter().flat_map(|batch| batch.records()).next().expect("a letter");
+        assert_eq!(letter.value, Some(&b"13"[..]));
+        let header = |name: &str| {
+            let found = letter.headers().find(|header| header.name == name).and_then(|header| header.value);
+            String::from_utf8_lossy(found.unwrap_or_default()).into_owned()
+        };
+        assert_eq!(header("__connect.errors.stage"), "TASK_PUT");
+        assert_eq!(header("__connect.errors.exception.class.name"), "hawser.errors.PluginCrashed");
+        assert!(header("__connect.errors.exception.message").contains(&format!("crashed in {call}")));
+        // Flush crashes after put has taken it.
+        scene.fake.until_taken(if call == Call::Put { 39 } else { 40 }).await;
+        assert!(handle.stop(PATIENCE).await);
+        let expect: std::collections::BTreeSet<String> =
+            (0..40).filter(|value| *value != 13).map(|value| value.to_string()).collect();
+        let taken = scene.fake.taken().into_iter().filter(|value| call == Call::Put || value != "13");
+        assert_eq!(taken.collect::<Vec<_>>(), expect.into_iter().collect::<Vec<_>>());
+        assert_eq!(scene.committed().await, BTreeMap::from([(0, 20), (1, 20)]));
+        assert!(scene.fake.starts() <= 10, "{} instances for one record of 40", scene.fake.starts());
+    }
+}
+
+#[tokio::test]
+async fn a_record_over_which_put_crashes_is_named_if_none_is_tolerated() {
+    let scene = Scene::with(1, 20).await;
+    scene.fake.crash_on("13", Call::Put);
+    let trace = trace_of(&scene.spawn(scene.spec())).await;
+    for part in ["TASK_PUT", "crashed in put", &format!("topic='{}'", scene.topic), "partition=0", "offset=13"] {
+        assert!(trace.contains(part), "{part} in {trace}");
+    }
+    assert!(scene.committed().await.get(&0).is_none_or(|offset| *offset <= 13));
+    assert_eq!(scene.fake.asked().last(), Some(&Asked::Stop), "the last instance is alive");
+}
+
+#[tokio::test]
+async fn a_crash_that_does_not_come_again_costs_no_record() {
+    let scene = Scene::with(1, 20).await;
     scene.fake.answer_put(Err(trap(Call::Put)));
     let handle = scene.spawn(scene.spec());
-    let trace = trace_of(&handle).await;
-    assert!(trace.contains("crashed in put"), "{trace}");
-    assert_eq!(scene.committed().await, BTreeMap::new());
-    let asked = scene.fake.asked();
-    assert!(!asked.contains(&Asked::Stop) && !asked.contains(&Asked::Flush), "no call after a crash: {asked:?}");
-    // Its successor gets everything again.
-    let handle = scene.spawn(scene.spec());
-    scene.fake.until_put(10).await;
+    scene.fake.until_taken(20).await;
     assert!(handle.stop(PATIENCE).await);
-    assert_eq!(scene.committed().await, BTreeMap::from([(0, 5)]));
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 20)]));
+    assert_eq!(scene.fake.starts(), 2);
+}
+
+#[tokio::test]
+async fn a_record_over_which_a_transform_crashes_is_found() {
+    let scene = Scene::with(1, 0).await;
+    scene.broker.write(&scene.topic, 1, ["a", "b", "c#", "d", "e!", "f x", "g#", "h"].map(str::to_owned)).await;
+    let queue = scene.broker.topic(1).await;
+    let spec = |tolerance| SinkSpec {
+        chains: vec![Box::new(FakeChain::default()), Box::new(FakeChain::default())],
+        errors: ErrorPolicy { tolerance, dead_letter: Some(dead_letters(&scene, &queue)), ..ErrorPolicy::default() },
+        ..scene.spec()
+    };
+    let trace = trace_of(&scene.spawn(spec(Tolerance::None))).await;
+    assert!(trace.contains("TRANSFORMATION") && trace.contains("offset=2") && trace.contains("crashed in apply"), "{trace}");
+    let handle = scene.spawn(spec(Tolerance::All));
+    scene.fake.until_put(4).await;
+    assert!(handle.stop(PATIENCE).await);
+    assert_eq!(scene.fake.values(), ["a", "b", "d", "h"], "in order, each once");
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 8)]));
+    // Those of the first run, which failed, were reported too.
+    let letters = scene.broker.read_batches(&queue, 6).await;
+    let mut values: Vec<_> = letters.iter().flat_map(|batch| batch.records()).filter_map(|letter| letter.value).collect();
+    values.sort_unstable();
+    assert_eq!(values, [b"c#", b"c#", b"e!", b"e!", b"g#", b"g#"]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_that_cannot_be_created_is_named() {
+    let scene = Scene::with(1, 1).await;
+    let queue = dead_letters(&scene, "not a topic");
+    let errors = ErrorPolicy { dead_letter: Some(queue), ..ErrorPolicy::default() };
+    let trace = trace_of(&scene.spawn(SinkSpec { errors, ..scene.spec() })).await;
+    assert!(trace.contains("Could not initialize dead letter queue with topic=not a topic"), "{trace}");
 }
 
 #[tokio::test]
@@ -179,14 +283,8 @@ async fn tolerated_records_go_to_the_dead_letter_queue_with_their_story() {
     // A number of 32 bits is four bytes.
     scene.broker.write(&scene.topic, 1, ["aaaa", "bad", "worse", "bbbb", "no"].map(str::to_owned)).await;
     let queue = format!("{}-dlq", scene.topic);
-    let dead_letter = DeadLetterSpec {
-        topic: queue.clone(),
-        replication: 1,
-        headers: true,
-        producer: scene.broker.producer_settings(),
-        admin: ClientSettings::admin(&scene.broker.worker(), "dlq", &[]).expect("settings"),
-    };
-    let errors = ErrorPolicy { tolerance: Tolerance::All, dead_letter: Some(dead_letter), ..ErrorPolicy::default() };
+    let errors =
+        ErrorPolicy { tolerance: Tolerance::All, dead_letter: Some(dead_letters(&scene, &queue)), ..ErrorPolicy::default() };
     scene.fake.answer_put(Ok(vec![refusal(1, "no room")]));
     let handle = scene.spawn(SinkSpec { errors, converters: converters(INTEGER), ..scene.spec() });
     scene.fake.until_put(2).await;

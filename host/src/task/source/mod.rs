@@ -6,25 +6,26 @@ mod tests;
 mod topics;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::error::{TaskError, memory};
+use super::error::TaskError;
 use super::pipeline::{Direction, Pipeline, Processed};
 use super::report::Reporter;
-use super::run::{RetryWindow, Run, TopicsSeen};
+use super::run::{RetryWindow, Run, TopicsSeen, outlast};
 use super::select::coordinates;
 use super::{Checkpoints, SourcePlugin, SourceSpec, Target, TaskContext, TaskState};
 use crate::kafka::SourceProducer;
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::Batch;
 use crate::sandbox::{CallError, OffsetReader, Polled};
 use outflow::Outflow;
 use topics::Topics;
+
+pub(super) use topics::create_if_missing;
 
 /// How long a call of poll, or a batch that finds no room, may go on after the task was told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -61,7 +62,8 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     }
     let pipeline = Pipeline::start(&mut run, Direction::Source, spec.converters, spec.chains).await?;
     let Some(pipeline) = pipeline else { return Ok(()) };
-    let reporter = Reporter::start(spec.id.clone(), spec.errors, run.counters.clone()).await?;
+    let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
+    let Some(reporter) = reporter.transpose()? else { return Ok(()) };
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
@@ -78,6 +80,10 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
         poll_at: Instant::now(),
         run,
     };
+    let classes = std::iter::once(spec.plugin.class()).chain(task.pipeline.classes());
+    task.run.counters.has_instances(classes);
+    task.note_usage();
+    task.run.counters.end(Step::Start);
     let outcome = task.work().await;
     task.finish(outcome).await
 }
@@ -107,6 +113,7 @@ impl SourceTask {
                 Target::Stop => return Ok(()),
                 Target::Pause => {
                     self.run.show(TaskState::Paused);
+                    self.run.counters.end(Step::Poll);
                     self.rest(None).await?;
                     // Whatever the plugin said about being idle was said before.
                     self.poll_at = Instant::now();
@@ -119,7 +126,9 @@ impl SourceTask {
                     self.run.show(TaskState::Running);
                     self.tell_committed().await?;
                     if let Some(polled) = self.poll().await? {
+                        self.run.counters.begin(Step::Deliver);
                         self.forward(polled).await?;
+                        self.run.counters.end(Step::Deliver);
                     }
                 }
             }
@@ -153,6 +162,7 @@ impl SourceTask {
 
     /// One call of poll; `None` when it is to be made again, or the task stops.
     async fn poll(&mut self) -> Result<Option<Polled>, TaskError> {
+        self.run.counters.begin(Step::Poll);
         let (run, plugin, since) = (&mut self.run, &mut self.plugin, Instant::now());
         let polled = attend!(self, async {
             tokio::select! {
@@ -161,24 +171,23 @@ impl SourceTask {
             }
         });
         let counters = &self.run.counters;
-        counters.call(since.elapsed().as_millis() as u64);
+        counters.call(since.elapsed());
         match polled {
             None => {
-                tracing::warn!(task = %self.run.id, "the plugin was ended in the middle of a poll because the task stops");
+                tracing::warn!("the plugin was ended in the middle of a poll because the task stops");
                 Ok(None)
             }
             Some(Ok(polled)) => {
                 self.backoff.reset();
+                counters.end(Step::Poll);
                 counters.progress();
-                counters
-                    .plugin_memory
-                    .store(memory([self.plugin.usage()].into_iter()) + self.pipeline.memory(), Ordering::Relaxed);
+                self.note_usage();
                 Ok(Some(polled))
             }
             Some(Err(CallError::Retriable(reason))) => {
                 let pause = self.backoff.next();
                 TaskCounters::add(&counters.retries, 1);
-                tracing::warn!(task = %self.run.id, "poll, to be called again in {} ms: {reason}", pause.as_millis());
+                tracing::warn!("poll, to be called again in {} ms: {reason}", pause.as_millis());
                 self.poll_at = Instant::now() + pause;
                 Ok(None)
             }
@@ -195,7 +204,7 @@ impl SourceTask {
             self.poll_at = Instant::now() + idle;
         }
         if records.is_empty() {
-            self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints, &self.reporter);
             return Ok(());
         }
         let came = if self.reporter.wants_originals() { records.clone() } else { coordinates(&records) };
@@ -203,7 +212,7 @@ impl SourceTask {
         self.reporter.skipped(count.saturating_sub(processed.batch.len()));
         self.reporter.report(processed.rejected, &came).await?;
         if processed.batch.is_empty() {
-            self.outflow.pass(checkpoints);
+            self.outflow.pass(checkpoints, &self.reporter);
             return Ok(());
         }
         let (run, topics) = (&mut self.run, &mut self.topics);
@@ -213,16 +222,20 @@ impl SourceTask {
             Some(result) => result?,
         }
         tokio::select! {
-            sent = self.outflow.send(processed.batch, checkpoints) => sent?,
+            sent = self.outflow.send(processed.batch, checkpoints, &self.reporter) => sent?,
             // Its checkpoints are not noted: it will be read again.
             () = self.run.stopped_for(STOP_GRACE) => return Ok(()),
         }
         self.outflow.collect(&mut self.reporter).await
     }
 
+    fn note_usage(&self) {
+        self.run.counters.used(std::iter::once(self.plugin.usage()).chain(self.pipeline.usages()));
+    }
+
     /// Transforms and converts; `None` when the task stops meanwhile.
     async fn process(&mut self, records: Batch, came: &Batch) -> Result<Option<Processed>, TaskError> {
-        let mut window = RetryWindow::default();
+        let (mut window, mut backoff) = (RetryWindow::default(), Backoff::default());
         let mut flow = self.pipeline.enter(records);
         loop {
             let pipeline = &mut self.pipeline;
@@ -233,6 +246,16 @@ impl SourceTask {
                         true => continue,
                         false => return Ok(None),
                     }
+                }
+                Err(TaskError::Schemas(outage)) => {
+                    let (pause, reason) = outlast(outage, self.reporter.policy(), &mut window, &mut backoff)?;
+                    TaskCounters::add(&self.run.counters.retries, 1);
+                    tracing::warn!("a batch is to be tried again in {} ms: {reason}", pause.as_millis());
+                    let run = &mut self.run;
+                    if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
+                        return Ok(None);
+                    }
+                    continue;
                 }
                 tried => tried,
             };
@@ -268,7 +291,7 @@ impl SourceTask {
         match attend!(self, plugin.committed(&stored)) {
             Ok(()) => Ok(()),
             Err(CallError::Retriable(reason)) => {
-                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge checkpoints, to be told again: {reason}");
+                tracing::warn!("the plugin could not acknowledge checkpoints, to be told again: {reason}");
                 self.outflow.untold(stored);
                 Ok(())
             }
@@ -287,7 +310,7 @@ impl SourceTask {
             if !stored.is_empty()
                 && let Err(error) = self.plugin.committed(&stored).await
             {
-                tracing::warn!(task = %self.run.id, "the plugin could not acknowledge its last checkpoints: {error}");
+                tracing::warn!("the plugin could not acknowledge its last checkpoints: {error}");
             }
             self.plugin.stop().await;
         }

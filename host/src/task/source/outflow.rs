@@ -1,14 +1,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::kafka::{AckedBatch, SourceProducer};
-use crate::metrics::TaskCounters;
+use crate::metrics::{Step, TaskCounters};
 use crate::record::Batch;
 use crate::sandbox::Checkpoint;
 use crate::task::error::TaskError;
@@ -25,7 +25,9 @@ struct Pending {
     /// The batch's number at the producer; `None` when no record of it was sent.
     sequence: Option<u64>,
     checkpoints: Vec<Checkpoint>,
-    /// Topics of the batch's records, to name those that fail.
+    /// Dead letters that must be durable before the checkpoints are stored: those of this poll and of all before.
+    letters: u64,
+    /// Topics of the batch's records, to name those that fail; all of them if there is a dead letter queue.
     sent: Batch,
     bytes: usize,
 }
@@ -83,32 +85,43 @@ impl Outflow {
     }
 
     /// Notes checkpoints of a poll of which no record is sent.
-    pub(super) fn pass(&mut self, checkpoints: Vec<Checkpoint>) {
+    pub(super) fn pass(&mut self, checkpoints: Vec<Checkpoint>, reporter: &Reporter) {
+        let letters = reporter.written();
         match self.pending.back_mut() {
             // So that polls without records do not pile up behind a batch that takes long.
             Some(last) if last.sequence.is_none() => {
                 last.checkpoints.retain(|old| checkpoints.iter().all(|new| new.partition != old.partition));
                 last.checkpoints.extend(checkpoints);
+                last.letters = letters;
             }
             _ if checkpoints.is_empty() => return,
-            _ => self.pending.push_back(Pending { sequence: None, checkpoints, sent: Batch::default(), bytes: 0 }),
+            _ => self.pending.push_back(Pending { sequence: None, checkpoints, letters, sent: Batch::default(), bytes: 0 }),
         }
-        self.release();
+        self.release(reporter);
     }
 
     /// Hands a batch to the producer, and its checkpoints to those that wait behind it. When this future is dropped before its
     /// end, the checkpoints are forgotten, and none behind them is released any more.
-    pub(super) async fn send(&mut self, mut batch: Batch, checkpoints: Vec<Checkpoint>) -> Result<(), TaskError> {
+    pub(super) async fn send(
+        &mut self,
+        mut batch: Batch,
+        checkpoints: Vec<Checkpoint>,
+        reporter: &Reporter,
+    ) -> Result<(), TaskError> {
         let sequence = self.producer.send(&batch).await?;
-        self.counters.active.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.counters.active(TaskCounters::read(&self.counters.active) + batch.len() as u64);
+        self.counters.begin(Step::Acknowledge);
         let bytes = batch.data.len();
-        let sent = Batch {
-            count: batch.count,
-            topics: std::mem::take(&mut batch.topics),
-            topic_indexes: std::mem::take(&mut batch.topic_indexes),
-            ..Batch::default()
+        let sent = match reporter.has_dead_letters() {
+            true => batch,
+            false => Batch {
+                count: batch.count,
+                topics: std::mem::take(&mut batch.topics),
+                topic_indexes: std::mem::take(&mut batch.topic_indexes),
+                ..Batch::default()
+            },
         };
-        self.pending.push_back(Pending { sequence: Some(sequence), checkpoints, sent, bytes });
+        self.pending.push_back(Pending { sequence: Some(sequence), checkpoints, letters: reporter.written(), sent, bytes });
         Ok(())
     }
 
@@ -126,6 +139,11 @@ impl Outflow {
         let store_at = if self.released.len() > MAX_RELEASED { Instant::now() } else { self.store_at };
         tokio::select! {
             acked = self.producer.acked() => self.acked(acked, reporter).await,
+            durable = reporter.dead_letter_acked() => {
+                durable?;
+                self.release(reporter);
+                Ok(())
+            }
             () = tokio::time::sleep_until(store_at), if due => {
                 self.store();
                 Ok(())
@@ -162,7 +180,12 @@ impl Outflow {
         if self.producer.in_flight() > 0 {
             self.producer.flush(deadline).await;
         }
-        let collected = self.collect(reporter).await;
+        let mut collected = self.collect(reporter).await;
+        let settled = reporter.settle(deadline).await;
+        self.release(reporter);
+        if collected.is_ok() {
+            collected = settled.map(|_| ());
+        }
         if self.storing.is_some() {
             let stored = ended(&mut self.storing).await;
             self.end_storing(stored);
@@ -174,7 +197,7 @@ impl Outflow {
         }
         let unacknowledged = self.producer.in_flight();
         if unacknowledged > 0 {
-            tracing::warn!(task = %self.id, "{unacknowledged} batches were not acknowledged in time; what they hold is read again");
+            tracing::warn!("{unacknowledged} batches were not acknowledged in time; what they hold is read again");
         }
         collected
     }
@@ -188,7 +211,11 @@ impl Outflow {
         // A batch that was given up half-way has no entry; those behind it are never sent.
         let Some(pending) = waiting else { return Ok(()) };
         let (sent, bytes) = (std::mem::take(&mut pending.sent), pending.bytes);
-        self.counters.active.fetch_sub(u64::from(acked.records), Ordering::Relaxed);
+        self.counters.active(TaskCounters::read(&self.counters.active).saturating_sub(acked.records.into()));
+        match self.producer.in_flight() {
+            0 => self.counters.end(Step::Acknowledge),
+            _ => self.counters.renew(Step::Acknowledge),
+        }
         if !acked.failures.is_empty() {
             let rejected = acked.failures.iter().map(|failed| Rejected {
                 origin: failed.index,
@@ -196,6 +223,7 @@ impl Outflow {
                 class: "org.apache.kafka.connect.source.SourceTask".to_owned(),
                 exception: "org.apache.kafka.common.KafkaException".into(),
                 message: format!("the record could not be written: {}", failed.code),
+                cause: None,
                 retriable: false,
             });
             reporter.report(rejected.collect(), &sent).await?;
@@ -206,14 +234,16 @@ impl Outflow {
         self.counters.progress();
         if let Some(pending) = self.pending.iter_mut().find(|pending| pending.sequence == Some(acked.sequence)) {
             pending.sequence = None;
+            pending.letters = reporter.written();
         }
-        self.release();
+        self.release(reporter);
         Ok(())
     }
 
     /// Releases the checkpoints behind which nothing is outstanding.
-    fn release(&mut self) {
-        while self.pending.front().is_some_and(|pending| pending.sequence.is_none())
+    fn release(&mut self, reporter: &Reporter) {
+        let is_through = |pending: &Pending| pending.sequence.is_none() && reporter.is_durable(pending.letters);
+        while self.pending.front().is_some_and(is_through)
             && let Some(pending) = self.pending.pop_front()
         {
             for checkpoint in pending.checkpoints {
@@ -226,12 +256,14 @@ impl Outflow {
         let checkpoints: Vec<Checkpoint> = std::mem::take(&mut self.released).into_values().collect();
         let offsets = checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.offset.clone())).collect();
         let (store, connector, limit) = (self.checkpoints.clone(), self.id.connector.clone(), self.timing.timeout);
-        let running = tokio::spawn(async move {
+        let running = async move {
             match tokio::time::timeout(limit, store.put(&connector, offsets)).await {
                 Ok(stored) => stored,
                 Err(_) => Err(format!("not done within offset.flush.timeout.ms = {}", limit.as_millis())),
             }
-        });
+        };
+        let running = tokio::spawn(running.in_current_span());
+        self.counters.begin(Step::Commit);
         self.storing = Some(Storing { checkpoints, since: Instant::now(), running });
     }
 
@@ -240,14 +272,14 @@ impl Outflow {
         let Some(storing) = self.storing.take() else { return };
         match result {
             Ok(()) => {
-                self.counters.commit(storing.since.elapsed().as_millis() as u64);
+                self.counters.commit(storing.since.elapsed());
                 let before = std::mem::replace(&mut self.stored, storing.checkpoints);
                 self.untold(before);
                 self.news = true;
             }
             Err(reason) => {
                 TaskCounters::add(&self.counters.commit_failures, 1);
-                tracing::error!(task = %self.id, "source offsets could not be stored, to be tried again: {reason}");
+                tracing::error!("source offsets could not be stored, to be tried again: {reason}");
                 for checkpoint in storing.checkpoints {
                     self.released.entry(checkpoint.partition.clone()).or_insert(checkpoint);
                 }

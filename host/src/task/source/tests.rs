@@ -11,7 +11,7 @@ use crate::metrics::TaskCounters;
 use crate::record::Batch;
 use crate::sandbox::{Call, CallError, Checkpoint, Polled};
 use crate::task::testing::*;
-use crate::task::{ErrorPolicy, SourceSpec, TaskHandle, TaskState, Tolerance, spawn_source};
+use crate::task::{DeadLetterSpec, ErrorPolicy, SourceSpec, TaskHandle, TaskState, Tolerance, TopicCreation, spawn_source};
 
 struct Scene {
     broker: TestBroker,
@@ -143,6 +143,48 @@ async fn a_record_that_kafka_refuses_stops_the_checkpoints_unless_tolerated() {
 }
 
 #[tokio::test]
+async fn a_source_has_a_dead_letter_queue_too() {
+    let scene = Scene::new().await;
+    let queue = scene.broker.topic(1).await;
+    let dead_letter = DeadLetterSpec {
+        topic: queue.clone(),
+        replication: 1,
+        headers: true,
+        producer: scene.broker.producer_settings(),
+        admin: ClientSettings::admin(&scene.broker.worker(), "dlq", &[]).expect("settings"),
+    };
+    let errors = ErrorPolicy { tolerance: Tolerance::All, dead_letter: Some(dead_letter), ..ErrorPolicy::default() };
+    scene.poll(&["a", "b!", "c#", "d", "e x"], 5);
+    scene.fake.answer_poll(polled_to(&scene.topic, 9, &["f"], 6));
+    scene.poll(&["g#"], 7);
+    let handle = scene.spawn(SourceSpec { chains: vec![Box::new(FakeChain::default())], errors, ..scene.spec() });
+    let letters = scene.broker.read_batches(&queue, 4).await;
+    let mut told = Vec::new();
+    for letter in letters.iter().flat_map(|batch| batch.records()) {
+        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        let headers: Vec<(&str, String)> =
+            letter.headers().map(|header| (header.name.trim_start_matches("__connect.errors."), text(header.value))).collect();
+        let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
+        let expect = ["topic", "connector.name", "task.id", "stage", "class.name"];
+        assert_eq!(names, [&expect[..], &["exception.class.name", "exception.message", "exception.stacktrace"]].concat());
+        assert_eq!(headers[0].1, scene.topic);
+        told.push((text(letter.value), headers[3].1.clone(), headers[5].1.clone()));
+    }
+    told.sort();
+    let expect = [
+        ("b!", "TRANSFORMATION", "org.apache.kafka.connect.errors.DataException"),
+        ("c#", "TRANSFORMATION", "hawser.errors.PluginCrashed"),
+        ("f", "KAFKA_PRODUCE", "org.apache.kafka.common.KafkaException"),
+        ("g#", "TRANSFORMATION", "hawser.errors.PluginCrashed"),
+    ];
+    let expect = expect.map(|(value, stage, exception)| (value.to_owned(), stage.to_owned(), exception.to_owned()));
+    assert_eq!(told, expect);
+    scene.until_stored(7).await;
+    assert_eq!(scene.broker.read(&scene.topic, 2).await, ["a", "d"]);
+    assert!(handle.stop(PATIENCE).await);
+}
+
+#[tokio::test]
 async fn a_store_that_refuses_is_asked_again() {
     let scene = Scene::new().await;
     scene.offsets.refuses.store(true, Ordering::SeqCst);
@@ -201,13 +243,16 @@ async fn a_missing_topic_is_created_before_the_first_record() {
     let broker = TestBroker::start_on(DevBrokerConfig { auto_create_topics: false, ..DevBrokerConfig::default() }).await;
     let mut scene = Scene { topic: "made-by-the-source".to_owned(), broker, fake: Fake::default(), offsets: Arc::default() };
     scene.poll(&["a"], 1);
-    let handle = scene.spawn(scene.spec());
+    let rules = ["partitions", "replication.factor"].map(|key| (format!("topic.creation.default.{key}"), "1".to_owned()));
+    let admin = ClientSettings::admin(&scene.broker.worker(), "source", &[]).expect("settings");
+    let creation = TopicCreation::from_config(&rules, admin).expect("groups");
+    let handle = scene.spawn(SourceSpec { creation: creation.clone(), ..scene.spec() });
     scene.until_stored(1).await;
     assert!(handle.stop(PATIENCE).await);
     assert_eq!(scene.broker.read(&scene.topic, 1).await, ["a"]);
     scene.topic = "not a topic".to_owned();
     scene.poll(&["b"], 2);
-    let trace = trace_of(&scene.spawn(scene.spec())).await;
+    let trace = trace_of(&scene.spawn(SourceSpec { creation, ..scene.spec() })).await;
     assert!(trace.contains("Task failed to create new topic (name=not a topic)"), "{trace}");
 }
 

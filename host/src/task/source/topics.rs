@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use crate::kafka::{Admin, ClientError};
+use crate::kafka::{Admin, ClientError, NewTopicSpec};
 use crate::task::TopicCreation;
 use crate::task::backoff::Backoff;
 use crate::task::error::TaskError;
@@ -29,7 +29,8 @@ impl Topics {
             if self.known.contains(topic) {
                 continue;
             }
-            let created = create_if_missing(creation, admin, topic).await;
+            let (spec, group) = creation.topic(topic);
+            let created = create_if_missing(admin, &spec, group).await;
             created.map_err(|reason| TaskError::NewTopic { topic: topic.clone(), reason })?;
             if self.known.len() >= MAX_KNOWN {
                 self.known.clear();
@@ -40,13 +41,17 @@ impl Topics {
     }
 }
 
-async fn create_if_missing(creation: &TopicCreation, admin: &Admin, topic: &str) -> Result<(), ClientError> {
+/// Creates a topic unless it exists; `group` says in the log whose settings it has.
+///
+/// # Errors
+/// [`ClientError`] when the brokers refuse, or are not ready for it for long.
+pub(in crate::task) async fn create_if_missing(admin: &Admin, spec: &NewTopicSpec, group: &str) -> Result<(), ClientError> {
+    let topic = spec.name.as_str();
     let mut backoff = Backoff::default();
     loop {
-        let (spec, group) = creation.topic(topic);
         let tried = match admin.partitions(topic).await {
             Ok(Some(_)) => return Ok(()),
-            Ok(None) => admin.create_topic(&spec).await,
+            Ok(None) => admin.create_topic(spec).await,
             Err(error) => Err(error),
         };
         match tried {

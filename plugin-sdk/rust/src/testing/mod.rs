@@ -9,10 +9,16 @@ use crate::bindings::wit;
 use crate::class::{self, Class};
 use crate::errors::{Error, Result};
 use crate::export::{self, Component};
+use crate::http::{HttpError, Request, Response};
 use crate::record::{Batch, BatchBuilder, NewRecord};
 use crate::sink::{Failures, Sink, SinkContext, TopicOffset, TopicPartition};
 use crate::source::{Checkpoint, Source, SourceBatch, SourceContext};
 use crate::transform::{Chain, Predicate, PredicateClass, Transform, TransformClass};
+
+/// Lets a function answer the HTTP requests of this thread, in the place of the network.
+pub fn serve_http(server: impl FnMut(&Request) -> Result<Response, HttpError> + 'static) {
+    crate::http::serve(server);
+}
 
 /// A configuration from keys and values.
 pub fn config(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -3,6 +3,7 @@
 mod chain;
 mod object;
 mod record;
+mod scan;
 #[cfg(test)]
 mod tests;
 

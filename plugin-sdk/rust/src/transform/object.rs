@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::transform::RecordError;
+use crate::transform::{RecordError, scan};
 
 /// Members up to which a repeated name is looked for one by one.
 const FEW_MEMBERS: usize = 32;
@@ -216,13 +217,35 @@ impl Object<'_> {
         }
     }
 
+    /// Gives the members with these old names the new ones, as [`Object::rename`] does.
+    pub fn rename_each<'n>(&mut self, pairs: impl Iterator<Item = (&'n str, &'n str)> + Clone) {
+        let mut renamed = false;
+        for place in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(place) else { break };
+            let name = member.name.of(self.data, self.scratch);
+            let new = pairs.clone().find(|(old, _)| old.len() == name.len() && old.as_bytes() == name);
+            if let Some((_, new)) = new {
+                member.name = push(self.scratch, new);
+                renamed = true;
+            }
+        }
+        if renamed {
+            *self.dirty = true;
+            self.keep_last_of_each_name();
+        }
+    }
+
     fn keep_last_of_each_name(&mut self) {
         let name = |member: &Member| member.name.of(self.data, self.scratch);
         let few = self.members.len() < FEW_MEMBERS;
-        let alone = |(place, member): (usize, &Member)| {
-            position(self.members.get(..place).unwrap_or_default(), self.data, self.scratch, name(member)).is_none()
+        // A new name stands in the scratch: all others were told apart when the object was read.
+        let is_alone = |(place, member): (usize, &Member)| {
+            let after = self.members.get(place + 1..).unwrap_or_default();
+            let before = self.members.get(..place).unwrap_or_default();
+            let is_there = |others| position(others, self.data, self.scratch, name(member)).is_some();
+            member.name.place == Place::Data || !(is_there(before) || is_there(after))
         };
-        if few && self.members.iter().enumerate().all(alone) {
+        if few && self.members.iter().enumerate().all(is_alone) {
             return;
         }
         let last: HashMap<&[u8], usize> = self.members.iter().enumerate().map(|(place, member)| (name(member), place)).collect();
@@ -314,6 +337,9 @@ pub(super) fn read_object(
 ) -> Result<(), RecordError> {
     #[cfg(test)]
     PARSES.set(PARSES.get() + 1);
+    if read_plain(object, data, scratch, members).is_some() {
+        return Ok(());
+    }
     members.clear();
     let snapshot;
     let buffer = match object.place {
@@ -327,6 +353,21 @@ pub(super) fn read_object(
     let reader = Reader { buffer, place: object.place, data, scratch, members };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     (&mut deserializer).deserialize_map(reader).and_then(|()| deserializer.end()).map_err(RecordError::from)
+}
+
+/// Reads an object that is spelled as usual and has few members. `None`, having read whatever, if it is not.
+fn read_plain(object: Text, data: &[u8], scratch: &[u8], members: &mut Vec<Member>) -> Option<()> {
+    members.clear();
+    let text = object.of(data, scratch);
+    let part = |range: Range<usize>| Text { place: object.place, start: object.start + range.start, length: range.len() };
+    scan::members(text, |name, value| {
+        match position(members, data, scratch, text.get(name.clone())?) {
+            Some(place) => members.get_mut(place)?.value = part(value),
+            None if members.len() >= FEW_MEMBERS => return None,
+            None => members.push(Member { name: part(name), value: part(value) }),
+        }
+        Some(())
+    })
 }
 
 struct Reader<'a> {

@@ -1,5 +1,7 @@
 //! What happens to connectors and tasks over time: recovery from failures, renewed secrets, versions, pauses.
 
+mod keys;
+
 use std::time::Duration;
 
 use super::testing::{Fixture, until};

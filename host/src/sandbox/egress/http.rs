@@ -1,0 +1,70 @@
+//! What `wasi:http` asks of the host.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+
+use http::Request;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use super::Egress;
+use super::client::Client;
+use crate::sandbox::{Grants, InstanceLimits};
+
+/// Bytes of a request's body that wait in memory; one instance may hold as many bodies as handles.
+const BODY_CHUNK_BYTES: usize = 64 << 10;
+
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
+
+/// The guest's requests go through here.
+pub(in crate::sandbox) struct Gate {
+    client: Arc<Client>,
+}
+
+impl Gate {
+    pub(in crate::sandbox) fn new(egress: Egress, grants: &Grants, limits: &InstanceLimits) -> Gate {
+        Gate { client: Arc::new(Client::new(egress, grants, limits)) }
+    }
+}
+
+impl WasiHttpHooks for Gate {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+
+    fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Io) -> Sent {
+        let client = self.client.clone();
+        let admitted = client.admit(request);
+        Box::new(async move {
+            let response = client.send(admitted?, options.unwrap_or_default()).await?;
+            Ok((response, Box::new(async { Ok(()) }) as Io))
+        })
+    }
+
+    fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
+        match error.source().and_then(|source| source.downcast_ref::<Error>()) {
+            Some(Error::HttpRequestBodySize(size)) => ErrorCode::HttpRequestBodySize(*size),
+            _ if error.is_timeout() => ErrorCode::ConnectionReadTimeout,
+            _ if error.is_incomplete_message() => ErrorCode::HttpResponseIncomplete,
+            _ if error.is_parse_too_large() => ErrorCode::HttpResponseHeaderSectionSize(None),
+            _ if error.is_canceled() || error.is_closed() => ErrorCode::ConnectionTerminated,
+            _ if error.source().is_some_and(|source| source.is::<io::Error>()) => ErrorCode::ConnectionTerminated,
+            _ => ErrorCode::HttpProtocolError,
+        }
+    }
+
+    fn p2_error_from_connect(&mut self, error: &io::Error) -> ErrorCode {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
+            io::ErrorKind::TimedOut => ErrorCode::ConnectionTimeout,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ErrorCode::DestinationIpUnroutable,
+            _ => ErrorCode::DestinationUnavailable,
+        }
+    }
+
+    fn p2_error_from_tls(&mut self, _: &io::Error) -> ErrorCode {
+        ErrorCode::TlsProtocolError
+    }
+}
