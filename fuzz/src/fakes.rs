@@ -113,7 +113,7 @@ struct FakeEngine;
 impl Engine for FakeEngine {
     async fn resolve(&self, config: &RawConfig) -> Result<Resolved, String> {
         let values = config.iter().map(|(key, value)| (key.to_owned(), value.map(str::to_owned))).collect();
-        Ok(Resolved { values, references: Vec::new(), ttl: None })
+        Ok(Resolved { values, ..Resolved::default() })
     }
 
     fn check_worker_keys(&self, _: &Config) -> Vec<(String, String)> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, Signal, setpriority_process, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use wasmtime::Engine;
+use wasmtime::{Engine, OutOfMemory};
 
 use super::LoadError;
 use super::cache::compatibility;
@@ -22,9 +22,11 @@ use super::engine::config;
 const MAX_ARTIFACT_BYTES: u64 = 512 << 20;
 /// Bytes of what the compiler says that are kept.
 const MAX_MESSAGE_BYTES: u64 = 4 << 10;
-/// How the compiler says that the upload is no good (as `EX_DATAERR`), or that it cannot work here (`EX_SOFTWARE`).
+/// How the compiler says that the upload is no good (as `EX_DATAERR`), that it cannot work here (`EX_SOFTWARE`), or that its
+/// memory does not suffice (`EX_OSERR`), where it does not simply die of that.
 const BAD_UPLOAD: u8 = 65;
 const CANNOT_WORK: u8 = 70;
+const NO_MEMORY: u8 = 71;
 /// Plugins that run come before one that is uploaded.
 const NICENESS: i32 = 5;
 /// Files that the compiler may have open: its standard streams, and what its runtime needs.
@@ -83,11 +85,12 @@ fn compile(order: &CompileOrder) -> Result<(), (u8, String)> {
     restrict(order).map_err(|error| broken(&error))?;
     let mut wasm = Vec::new();
     io::stdin().take(order.bytes).read_to_end(&mut wasm).map_err(|error| broken(&error))?;
-    let engine = Engine::new(&config(order.pooled)).map_err(|error| broken(&error))?;
+    let code = |error: &wasmtime::Error, code| if error.is::<OutOfMemory>() { NO_MEMORY } else { code };
+    let engine = Engine::new(&config(order.pooled)).map_err(|error| (code(&error, CANNOT_WORK), format!("{error:#}")))?;
     if compatibility(&engine) != order.engine {
         return Err(broken(&"the compiler is of another version than the worker"));
     }
-    let artifact = engine.precompile_component(&wasm).map_err(|error| (BAD_UPLOAD, format!("{error:#}")))?;
+    let artifact = engine.precompile_component(&wasm).map_err(|error| (code(&error, BAD_UPLOAD), format!("{error:#}")))?;
     io::stdout().write_all(&artifact).map_err(|error| broken(&error))
 }
 
