@@ -13,7 +13,11 @@ const NAMES: [&str; 4] = ["t", "orders", "", "\u{fffd}"];
 
 pub fn fuzz(data: &[u8]) {
     let Ok(batch) = arbitrary_batch(Unstructured::new(data)) else { return };
-    let seen = batch.records().take(1000).map(|record| record.headers().take(1000).count()).count();
+    let mut seen = 0;
+    for record in batch.records().take(1000) {
+        record.headers().take(1000).for_each(drop);
+        seen += 1;
+    }
     if batch.validate().is_err() || batch.count > 1000 {
         return;
     }
