@@ -81,17 +81,20 @@ pub fn compile_upload(order: &CompileOrder) -> u8 {
 }
 
 fn compile(order: &CompileOrder) -> Result<(), (u8, String)> {
-    let broken = |error: &dyn std::fmt::Display| (CANNOT_WORK, error.to_string());
-    restrict(order).map_err(|error| broken(&error))?;
+    restrict(order).map_err(io_failed)?;
     let mut wasm = Vec::new();
-    io::stdin().take(order.bytes).read_to_end(&mut wasm).map_err(|error| broken(&error))?;
-    let code = |error: &wasmtime::Error, code| if error.is::<OutOfMemory>() { NO_MEMORY } else { code };
-    let engine = Engine::new(&config(order.pooled)).map_err(|error| (code(&error, CANNOT_WORK), format!("{error:#}")))?;
+    io::stdin().take(order.bytes).read_to_end(&mut wasm).map_err(io_failed)?;
+    let failed = |error: &wasmtime::Error, code| (if error.is::<OutOfMemory>() { NO_MEMORY } else { code }, format!("{error:#}"));
+    let engine = Engine::new(&config(order.pooled)).map_err(|error| failed(&error, CANNOT_WORK))?;
     if compatibility(&engine) != order.engine {
-        return Err(broken(&"the compiler is of another version than the worker"));
+        return Err((CANNOT_WORK, "the compiler is of another version than the worker".to_owned()));
     }
-    let artifact = engine.precompile_component(&wasm).map_err(|error| (code(&error, BAD_UPLOAD), format!("{error:#}")))?;
-    io::stdout().write_all(&artifact).map_err(|error| broken(&error))
+    let artifact = engine.precompile_component(&wasm).map_err(|error| failed(&error, BAD_UPLOAD))?;
+    io::stdout().write_all(&artifact).map_err(io_failed)
+}
+
+fn io_failed(error: io::Error) -> (u8, String) {
+    (if error.kind() == io::ErrorKind::OutOfMemory { NO_MEMORY } else { CANNOT_WORK }, error.to_string())
 }
 
 /// From here on this process can write no file, and ends when it takes too much.

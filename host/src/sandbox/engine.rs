@@ -146,7 +146,8 @@ impl Sandbox {
         drop(turn);
         blocking(move || {
             let artifact = CheckedArtifact::fresh(artifact);
-            let failed = |error: wasmtime::Error| LoadError::Internal(format!("{error:#}"));
+            // What the pool has no room for: its memories, its tables, their sizes.
+            let failed = |error: wasmtime::Error| LoadError::NotAComponent(format!("{error:#}"));
             let compiled = artifact::load(&shared.engine, &artifact).map_err(failed)?;
             let component = Component::new(&shared, compiled, digest, runtime)?;
             // What is no plugin is not kept.

@@ -37,12 +37,13 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
         let asked = self.memory.saturating_add((desired - current) as u64);
         if asked > self.allowed_memory {
             self.refused = Some(Exceeded::Memory { asked, allowed: self.allowed_memory });
+            return Ok(false);
+        }
+        // What the memory itself allows, or the pool.
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         self.memory = asked;
@@ -50,12 +51,12 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
         let asked = self.elements.saturating_add((desired - current) as u64);
         if asked > self.allowed_elements {
             self.refused = Some(Exceeded::TableElements { asked, allowed: self.allowed_elements });
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         self.elements = asked;

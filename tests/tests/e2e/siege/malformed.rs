@@ -14,7 +14,7 @@ pub fn uploads() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         text(&format!(r#"(component {imports} (instance $e) (export "hawser:connect/plugin@0.1.0" (instance $e)))"#))
     };
     vec![
-        ("nothing", Vec::new(), "the body is empty"),
+        ("nothing", Vec::new(), "does not begin like WebAssembly"),
         ("a page", b"<!doctype html><title>404</title>".to_vec(), "does not begin like WebAssembly"),
         ("a program", std::fs::read("/proc/self/exe").expect("this program")[..4096].to_vec(), "does not begin like WebAssembly"),
         ("its text", b"(component)".to_vec(), "does not begin like WebAssembly"),
@@ -57,7 +57,7 @@ pub fn uploads() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a vast table", starting("(table 9000000 funcref)"), "table"),
         ("many tables", starting(&"(table 1 funcref)".repeat(90)), "table"),
         ("many memories", starting(&"(memory 1)".repeat(90)), "memor"),
-        ("a tome", [text("(component)"), vec![0; 9 << 20]].concat(), "limit of 8388608"),
+        ("a tome", [text("(component)"), vec![0; 9 << 20]].concat(), "larger than 8388608"),
     ]
 }
 
