@@ -281,8 +281,8 @@ impl SinkConsumer {
         Ok(())
     }
 
-    /// Fetches paused partitions again, from the record after the last one handed over. The others go on as they are: librdkafka
-    /// would throw away what it has fetched of them, and read on behind it.
+    /// Fetches paused partitions again, from the record after the last one handed over. The others are left alone: in
+    /// librdkafka any resume makes what it has fetched of a partition a former version's.
     ///
     /// # Errors
     /// [`ClientError`] when the client refuses.
