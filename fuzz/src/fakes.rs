@@ -23,7 +23,9 @@ use tracing_subscriber::filter::LevelFilter;
 const MAX_COMPONENT_BYTES: usize = 10_000;
 
 /// A log that is gone with the process.
-pub struct MemoryLog(Mutex<(Vec<Entry>, Vec<Arc<dyn LogReader>>)>);
+pub struct MemoryLog(Mutex<Kept>);
+
+type Kept = (Vec<Entry>, Vec<Arc<dyn LogReader>>);
 
 impl MemoryLog {
     pub fn with(entries: &[Entry]) -> Arc<MemoryLog> {
