@@ -31,6 +31,8 @@ const GUARD_BYTES: u64 = 64 << 10;
 /// Core instances and tables that an average component needs, for the size of the pool.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 6;
 const TABLES_PER_COMPONENT: u32 = 2;
+/// Places in the pool that stay prepared for the component that used them last: each holds its initial memory, and a descriptor.
+const WARM_SLOTS: u32 = 16;
 
 /// How a sandbox works.
 #[derive(Debug, Clone)]
@@ -276,6 +278,7 @@ fn pool(options: &SandboxOptions) -> PoolingAllocationConfig {
     pool.max_tables_per_module(MAX_TABLES);
     pool.table_elements(usize::try_from(options.limits.table_elements).unwrap_or(usize::MAX));
     pool.decommit_batch_size(16);
+    pool.max_unused_warm_slots(WARM_SLOTS);
     pool
 }
 

@@ -16,9 +16,10 @@ use crate::support::folder;
 use attack::{Attack, Battlefield};
 use neighbour::Neighbour;
 
-/// What a worker may hold more of after the siege than before it: threads of its runtime come and go, allocators keep memory.
+/// What a worker may hold more of after the siege than before it: threads of its runtime come and go, allocators keep memory, and
+/// the pool of instances keeps up to 16 places prepared (a descriptor each).
 const MORE_THREADS: u64 = 16;
-const MORE_FILES: u64 = 16;
+const MORE_FILES: u64 = 24;
 const MORE_BYTES: u64 = 256 << 20;
 /// The neighbour may be slower under attack by this factor before the test fails. What was measured is printed, and is below
 /// 1.5 on a machine that has nothing else to do; a busy one must not fail the test.
