@@ -52,12 +52,13 @@ fn console_shows_and_steers_connectors() {
     config.insert("batch.size".to_owned(), "5".into());
     check_info(&with(Method::PUT, "/connectors/lines/config", Value::Object(config)).expect(200), "lines");
     rest.wait_state("lines", "RUNNING", 1);
-    for (method, path, status) in
-        [(Method::PUT, "pause", 202), (Method::PUT, "resume", 202), (Method::PUT, "stop", 204), (Method::PUT, "resume", 202)]
+    // Each is done some time after it is answered.
+    for (path, status, state, tasks) in
+        [("pause", 202, "PAUSED", 1), ("resume", 202, "RUNNING", 1), ("stop", 204, "STOPPED", 0), ("resume", 202, "RUNNING", 1)]
     {
-        empty(method, &format!("/connectors/lines/{path}")).expect(status);
+        empty(Method::PUT, &format!("/connectors/lines/{path}")).expect(status);
+        rest.wait_state("lines", state, tasks);
     }
-    rest.wait_state("lines", "RUNNING", 1);
     empty(Method::POST, "/connectors/lines/restart?includeTasks=true&onlyFailed=false").expect(202);
     rest.wait_state("lines", "RUNNING", 1);
     empty(Method::POST, "/connectors/lines/tasks/0/restart").expect(204);
