@@ -1,10 +1,8 @@
 //! A batch as a guest may answer it: columns of any length with any content. What `validate` lets through must add up, and
 //! must go through every converter without losing a record.
 
-use std::hint::black_box;
-
 use arbitrary::{Result, Unstructured};
-use hawser::record::{Batch, BatchBuilder, Record, RecordRef};
+use hawser::record::{Batch, BatchBuilder, Record};
 
 use crate::convert;
 
@@ -15,11 +13,11 @@ const NAMES: [&str; 4] = ["t", "orders", "", "\u{fffd}"];
 
 pub fn fuzz(data: &[u8]) {
     let Ok(batch) = arbitrary_batch(Unstructured::new(data)) else { return };
-    let look = |seen: usize, record: RecordRef<'_>| {
-        black_box(record.headers().take(1000).count());
-        seen + 1
-    };
-    let seen = batch.records().take(1000).fold(0, look);
+    let mut seen = 0;
+    for record in batch.records().take(1000) {
+        record.headers().take(1000).for_each(drop);
+        seen += 1;
+    }
     if batch.validate().is_err() || batch.count > 1000 {
         return;
     }

@@ -23,9 +23,10 @@ use tracing_subscriber::filter::LevelFilter;
 const MAX_COMPONENT_BYTES: usize = 10_000;
 
 /// A log that is gone with the process.
-pub struct MemoryLog(Mutex<Kept>);
+pub struct MemoryLog(Mutex<Logged>);
 
-type Kept = (Vec<Entry>, Vec<Arc<dyn LogReader>>);
+/// What was written, and who wants to know.
+type Logged = (Vec<Entry>, Vec<Arc<dyn LogReader>>);
 
 impl MemoryLog {
     pub fn with(entries: &[Entry]) -> Arc<MemoryLog> {

@@ -9,11 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::classes::ClassKind;
 use super::context::Context;
-use super::model::{Bounded, ConnectorReport, InstanceReport, TaskDetails, TaskReport};
+use super::model::{Bounded, ConnectorReport, InstanceReport, TaskDetails, TaskReport, Told};
 use super::{Herder, KAFKA_CONNECT_VERSION, State};
 use crate::metrics::{
-    ConnectorView, GroupView, InstanceUse, Process, RestCounters, Scrape, Stall, TaskReading, TaskView, Vitals, WorkerView,
-    now_millis,
+    ConnectorView, GroupView, InstanceUse, Process, RestCounters, Scrape, TaskReading, TaskView, Vitals, WorkerView, now_millis,
 };
 use crate::sandbox::{InstanceLimits, LIMIT_KEYS};
 use crate::store::Connector;
@@ -216,17 +215,22 @@ impl Herder {
     }
 
     /// What a task's status says beyond Kafka Connect's.
-    pub(super) fn task_report(&self, name: &str, task: u32, state: State, details: bool) -> Option<TaskReport> {
+    pub(super) fn task_report(&self, name: &str, task: u32, state: State, told: Told) -> Option<TaskReport> {
+        if told == Told::Kafkas {
+            return None;
+        }
         let measured = self.context.measures.tasks_by_id.get(&(Arc::from(name), task))?;
         let (vitals, starts) = (measured.vitals.clone()?, measured.starts);
         drop(measured);
-        let stalled_after = self.context.settings.metrics.stalled_after;
-        if !details {
-            return vitals.counters.stall(stalled_after).filter(|_| may_stall(state)).map(|stall| stalled(Some(stall)));
-        }
-        let reading = vitals.read(stalled_after);
-        let report = stalled(reading.stall.filter(|_| may_stall(state)));
-        Some(TaskReport { details: Some(details_of(&reading, &vitals.limits, starts)), ..report })
+        let reading = vitals.read(self.context.settings.metrics.stalled_after);
+        let stall = reading.stall.filter(|_| may_stall(state));
+        let details = details_of(&reading, &vitals.limits, starts);
+        Some(TaskReport {
+            stalled: stall.is_some(),
+            step: stall.map(|stall| stall.step.name()),
+            stalled_since: stall.map(|stall| stall.since),
+            details: if told == Told::Exact { details } else { settled(details) },
+        })
     }
 
     /// The same for a connector: what it allows its instances, as far as tasks of it run here.
@@ -243,12 +247,21 @@ fn may_stall(state: State) -> bool {
     matches!(state, State::Running | State::Unassigned | State::Restarting)
 }
 
-fn stalled(stall: Option<Stall>) -> TaskReport {
-    TaskReport {
-        stalled: stall.is_some(),
-        step: stall.map(|stall| stall.step.name()),
-        stalled_since: stall.map(|stall| stall.since),
-        details: None,
+/// Without what changes with every batch, and with a time that changes once a minute. An operator that copies the whole status writes it down
+/// that often, and not in a loop.
+fn settled(details: TaskDetails) -> TaskDetails {
+    let still = |instance: InstanceReport| InstanceReport {
+        call_cpu_ms: None,
+        cpu_ms: None,
+        crossings: None,
+        log_lines_dropped: None,
+        ..instance
+    };
+    TaskDetails {
+        last_progress: details.last_progress.map(|millis| millis - millis.rem_euclid(60_000)),
+        restarts: details.restarts,
+        instances: details.instances.into_iter().map(still).collect(),
+        ..TaskDetails::default()
     }
 }
 
@@ -256,9 +269,9 @@ fn details_of(reading: &TaskReading, limits: &InstanceLimits, starts: u64) -> Ta
     TaskDetails {
         last_progress: Some(reading.last_progress).filter(|millis| *millis != 0),
         restarts: starts.saturating_sub(1),
-        records_in: reading.now.records_in,
-        records_out: reading.now.records_out,
-        retries: reading.now.retries,
+        records_in: Some(reading.now.records_in),
+        records_out: Some(reading.now.records_out),
+        retries: Some(reading.now.retries),
         instances: reading.instances.iter().map(|instance| instance_report(instance, limits)).collect(),
     }
 }
@@ -270,10 +283,10 @@ fn instance_report(instance: &InstanceUse, limits: &InstanceLimits) -> InstanceR
         class: instance.class.clone(),
         memory_bytes: bounded(usage.memory_bytes, "sandbox.memory.bytes"),
         table_elements: bounded(usage.table_elements, "sandbox.table.elements"),
-        call_cpu_ms: bounded(millis(usage.longest_call_cpu), "sandbox.cpu.ms"),
-        cpu_ms: millis(usage.cpu),
-        crossings: usage.calls,
-        log_lines_dropped: usage.log_lines_dropped,
+        call_cpu_ms: Some(bounded(millis(usage.longest_call_cpu), "sandbox.cpu.ms")),
+        cpu_ms: Some(millis(usage.cpu)),
+        crossings: Some(usage.calls),
+        log_lines_dropped: Some(usage.log_lines_dropped),
     }
 }
 

@@ -91,6 +91,17 @@ pub struct ConnectorState {
     pub version: Option<String>,
 }
 
+/// How much a status tells beyond Kafka Connect's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing.
+    Kafkas,
+    /// What settles while nothing happens, and changes once a minute at most otherwise.
+    Settled,
+    /// All that is known, as it is now.
+    Exact,
+}
+
 /// State of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskState {
@@ -113,8 +124,7 @@ pub struct TaskState {
 
 /// What is known of a live task beyond its state.
 ///
-/// The default answer holds it only while the task is stalled, and then nothing in it that changes by itself: operators copy the
-/// whole answer and act on every difference.
+/// The default answer holds what settles: operators copy the whole answer and act on every difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskReport {
     /// Whether one step has been under way, or tried again, for longer than `hawser.task.stalled.after.ms`.
@@ -125,24 +135,27 @@ pub struct TaskReport {
     /// Since when, in milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled_since: Option<i64>,
-    /// With `expand=hawser`.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub details: Option<TaskDetails>,
+    /// How far it is and what it uses.
+    #[serde(flatten)]
+    pub details: TaskDetails,
 }
 
 /// How far a task is and what it uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskDetails {
-    /// When it last got on, in milliseconds since the epoch; null for never.
+    /// When it last got on, in milliseconds since the epoch; null for never. Without `expand=hawser` the whole minute before.
     pub last_progress: Option<i64>,
     /// Starts after the first one on this worker.
     pub restarts: u64,
     /// Records that came in: polled or consumed.
-    pub records_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_in: Option<u64>,
     /// Records that went out: acknowledged by Kafka, or taken by `put`.
-    pub records_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_out: Option<u64>,
     /// Repetitions after a passing error.
-    pub retries: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u64>,
     /// What its plugin instances use and are allowed, the connector's class first, then its transforms.
     pub instances: Vec<InstanceReport>,
 }
@@ -157,13 +170,17 @@ pub struct InstanceReport {
     /// Elements of its tables.
     pub table_elements: Bounded,
     /// Milliseconds on a processor of the call that took most.
-    pub call_cpu_ms: Bounded,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_cpu_ms: Option<Bounded>,
     /// Milliseconds on a processor of all calls.
-    pub cpu_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
     /// Calls into it.
-    pub crossings: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crossings: Option<u64>,
     /// Lines of its log that were over its rate.
-    pub log_lines_dropped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_lines_dropped: Option<u64>,
 }
 
 /// Something that is limited.
@@ -175,7 +192,7 @@ pub struct Bounded {
     pub allowed: u64,
 }
 
-/// What is known of a connector beyond its state: with `expand=hawser`.
+/// What is known of a connector beyond its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ConnectorReport {
     /// What each of its plugin instances is allowed: every `sandbox.*` key that is a limit, and its value.
@@ -194,7 +211,7 @@ pub struct ConnectorStateInfo {
     /// Source or sink.
     #[serde(rename = "type")]
     pub kind: ConnectorType,
-    /// Hawser's own: with `expand=hawser`.
+    /// Hawser's own: what it allows its plugins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hawser: Option<ConnectorReport>,
 }

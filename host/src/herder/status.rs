@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::classes::ClassKind;
 use super::error::HerderError;
-use super::model::{ConnectorInfo, ConnectorState, ConnectorStateInfo, ConnectorType, Expanded, TaskInfo, TaskRef, TaskState};
+use super::model::{
+    ConnectorInfo, ConnectorState, ConnectorStateInfo, ConnectorType, Expanded, TaskInfo, TaskRef, TaskState, Told,
+};
 use super::{Herder, State};
 use crate::store::{Connector, RawConfig, Status};
 
@@ -67,14 +69,14 @@ impl Herder {
     /// # Errors
     /// Nothing is known of a connector of that name.
     pub fn connector_status(&self, name: &str) -> Result<ConnectorStateInfo, HerderError> {
-        self.connector_status_with(name, false)
+        self.connector_status_with(name, Told::Kafkas)
     }
 
-    /// The same; with `details`, also how far its tasks are and what they use.
+    /// The same, and how far its tasks are and what they use.
     ///
     /// # Errors
     /// Nothing is known of a connector of that name.
-    pub fn connector_status_with(&self, name: &str, details: bool) -> Result<ConnectorStateInfo, HerderError> {
+    pub fn connector_status_with(&self, name: &str, told: Told) -> Result<ConnectorStateInfo, HerderError> {
         let status = self
             .context
             .statuses
@@ -85,20 +87,20 @@ impl Herder {
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
             connector: ConnectorState { state: status.state, worker_id: status.worker_id, trace: status.trace, version },
-            tasks: tasks.map(|(number, status)| self.task_state(name, number, status, details)).collect(),
+            tasks: tasks.map(|(number, status)| self.task_state(name, number, status, told)).collect(),
             kind: self.kind(name),
-            hawser: details.then(|| self.connector_report(name)).flatten(),
+            hawser: (told != Told::Kafkas).then(|| self.connector_report(name)).flatten(),
         })
     }
 
-    /// What a task is doing; with `details`, also how far it is and what it uses.
+    /// What a task is doing, and how far it is and what it uses.
     ///
     /// # Errors
     /// Nothing is known of such a task.
-    pub fn task_status(&self, name: &str, task: i32, details: bool) -> Result<TaskState, HerderError> {
+    pub fn task_status(&self, name: &str, task: i32, told: Told) -> Result<TaskState, HerderError> {
         let found = u32::try_from(task).ok().and_then(|task| Some((task, self.context.statuses.task(name, task)?)));
         match found {
-            Some((task, status)) => Ok(self.task_state(name, task, status, details)),
+            Some((task, status)) => Ok(self.task_state(name, task, status, told)),
             None => Err(HerderError::NotFound(format!("No status found for task {name}-{task}"))),
         }
     }
@@ -164,9 +166,9 @@ impl Herder {
         }
     }
 
-    fn task_state(&self, name: &str, id: u32, status: Status, details: bool) -> TaskState {
+    fn task_state(&self, name: &str, id: u32, status: Status, told: Told) -> TaskState {
         let version = shown_version(&status);
-        let hawser = self.task_report(name, id, status.state, details);
+        let hawser = self.task_report(name, id, status.state, told);
         TaskState { id, state: status.state, worker_id: status.worker_id, trace: status.trace, version, hawser }
     }
 }

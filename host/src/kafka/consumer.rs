@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -140,6 +140,8 @@ pub struct SinkConsumer {
     unanswered: Option<Rebalance>,
     commit: Option<(Vec<TopicOffset>, Running)>,
     last_out: LastOut,
+    /// Partitions that are not fetched for now.
+    paused: HashSet<TopicPartition>,
 }
 
 /// A call of librdkafka on the blocking pool.
@@ -179,6 +181,7 @@ impl SinkConsumer {
             unanswered: None,
             commit: None,
             last_out: LastOut::new(),
+            paused: HashSet::new(),
         };
         match &sink.subscription {
             Subscription::Topics(topics) => sink.subscribe(topics.clone())?,
@@ -271,17 +274,24 @@ impl SinkConsumer {
     ///
     /// # Errors
     /// [`ClientError`] when the client refuses.
-    pub fn pause(&self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+    pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
         let list = partition_list(partitions.iter().map(|partition| (partition, None)));
-        self.consumer.pause(&list).map_err(|error| ClientError::new("pause partitions", error))
+        self.consumer.pause(&list).map_err(|error| ClientError::new("pause partitions", error))?;
+        self.paused.extend(partitions.iter().cloned());
+        Ok(())
     }
 
-    /// Fetches paused partitions again, from the record after the last one handed over.
+    /// Fetches paused partitions again, from the record after the last one handed over. The others are left alone: in
+    /// librdkafka any resume makes what it has fetched of a partition a former version's.
     ///
     /// # Errors
     /// [`ClientError`] when the client refuses.
-    pub fn resume(&self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
-        let list = partition_list(partitions.iter().map(|partition| (partition, None)));
+    pub fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        let silent: Vec<TopicPartition> = partitions.iter().filter(|partition| self.paused.remove(*partition)).cloned().collect();
+        if silent.is_empty() {
+            return Ok(());
+        }
+        let list = partition_list(silent.iter().map(|partition| (partition, None)));
         self.consumer.resume(&list).map_err(|error| ClientError::new("resume partitions", error))
     }
 

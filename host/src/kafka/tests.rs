@@ -239,6 +239,27 @@ async fn seek_pause_and_resume_act_on_the_next_record() {
 }
 
 #[tokio::test]
+async fn to_resume_what_is_not_paused_skips_nothing() {
+    let broker = TestBroker::start().await;
+    let topic = broker.topic(1).await;
+    broker.write(&topic, 1, (0..100).map(|value| value.to_string())).await;
+    let mut consumer = broker.consumer(&format!("resume-{topic}"), &topic, &[]).await;
+    let place = TopicPartition::new(topic.as_str(), 0);
+    let (mut builder, mut seen) = (BatchBuilder::default(), Vec::new());
+    fill_or_assign(&mut consumer).await;
+    consumer.seek(&[TopicOffset { partition: place.clone(), offset: 0 }]).await.expect("sought");
+    let few = BatchLimits { records: 10, ..BatchLimits::default() };
+    while seen.len() < 100 {
+        // What librdkafka has fetched of the rest waits in its queue.
+        let filled = consumer.fill(&mut builder, few, Instant::now() + PATIENCE).await;
+        assert_eq!(filled, Ok(Filled::Records), "{seen:?}");
+        seen.extend(builder.finish().offsets);
+        consumer.resume(std::slice::from_ref(&place)).expect("resumed");
+    }
+    assert_eq!(seen, (0..100).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
 async fn a_pattern_finds_topics_that_come_later() {
     let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;

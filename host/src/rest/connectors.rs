@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, ApiResult, ErrorMessage};
 use super::extract::{BaseUrl, ConfigBody, JsonBody, Name, NameAndTask, Query, Text};
 use crate::herder::Herder;
-use crate::herder::model::{ConnectorInfo, ConnectorStateInfo, Expanded, TaskInfo, TaskState};
+use crate::herder::model::{ConnectorInfo, ConnectorStateInfo, Expanded, TaskInfo, TaskState, Told};
 use crate::store::{RawConfig, TargetState};
 
 /// Everything but the unreserved characters of a URI.
@@ -289,7 +289,7 @@ pub(super) async fn patch_config(
     tag = "connectors",
     params(
         ("name" = String, Path, description = "Name of the connector", example = json!("lines-in")),
-        ("expand" = Option<String>, Query, description = "`hawser`: progress, limits and what is used of them")
+        ("expand" = Option<String>, Query, description = "`hawser`: with exact figures")
     ),
     responses(
         (status = 200, description = "Its state", body = ConnectorStateInfo,
@@ -301,7 +301,7 @@ pub(super) async fn patch_config(
     )
 )]
 pub(super) async fn status(State(herder): Herding, Name(name): Name, query: Query) -> ApiResult<Json<ConnectorStateInfo>> {
-    Ok(Json(herder.connector_status_with(&name, wants_details(&query))?))
+    Ok(Json(herder.connector_status_with(&name, told(&query))?))
 }
 
 /// Restarts a connector alone, or what of it and its tasks is asked for.
@@ -422,7 +422,7 @@ pub(super) async fn tasks(State(herder): Herding, Name(name): Name) -> ApiResult
     params(
         ("name" = String, Path, description = "Name of the connector", example = json!("lines-in")),
         ("task" = i32, Path, description = "Number of the task, from 0", example = json!(0)),
-        ("expand" = Option<String>, Query, description = "`hawser`: progress, limits and what is used of them")
+        ("expand" = Option<String>, Query, description = "`hawser`: with exact figures")
     ),
     responses(
         (status = 200, description = "Its state", body = TaskState,
@@ -432,12 +432,15 @@ pub(super) async fn tasks(State(herder): Herding, Name(name): Name) -> ApiResult
     )
 )]
 pub(super) async fn task_status(State(herder): Herding, task: NameAndTask, query: Query) -> ApiResult<Json<TaskState>> {
-    Ok(Json(herder.task_status(&task.0, task.1, wants_details(&query))?))
+    Ok(Json(herder.task_status(&task.0, task.1, told(&query))?))
 }
 
-/// Kafka's clients do not ask for what is Hawser's own.
-fn wants_details(query: &Query) -> bool {
-    query.all("expand").any(|what| what == "hawser")
+/// Nothing that changes by itself more than once a minute, unless it is asked for.
+fn told(query: &Query) -> Told {
+    match query.all("expand").any(|what| what == "hawser") {
+        true => Told::Exact,
+        false => Told::Settled,
+    }
 }
 
 /// Restarts a task.

@@ -140,13 +140,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 /// A connector and the number of one of its tasks. Another text than a number is no path that exists.
 pub struct NameAndTask(pub String, pub i32);
 
+/// A plugin and one of its versions.
+pub struct NameAndVersion(pub String, pub String);
+
+async fn two_names<S: Send + Sync>(parts: &mut Parts, state: &S) -> ApiResult<(String, String)> {
+    let names = Path::<(String, String)>::from_request_parts(parts, state).await;
+    names.map(|Path(names)| names).map_err(|error| ApiError::bad_request(error.body_text()))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NameAndVersion {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<NameAndVersion> {
+        let (name, version) = two_names(parts, state).await?;
+        Ok(NameAndVersion(name, version))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for NameAndTask {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<NameAndTask> {
-        let Path((name, task)) = Path::<(String, String)>::from_request_parts(parts, state)
-            .await
-            .map_err(|error| ApiError::bad_request(error.body_text()))?;
+        let (name, task) = two_names(parts, state).await?;
         let task = task.parse().map_err(|_| ApiError::bare(StatusCode::NOT_FOUND))?;
         Ok(NameAndTask(name, task))
     }

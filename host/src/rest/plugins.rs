@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Path, Request, State};
+use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::connectors::CreateConnector;
 use super::error::{ApiError, ApiResult, ErrorMessage};
-use super::extract::{Name, collect, parse, read_body};
+use super::extract::{Name, NameAndVersion, collect, parse, read_body};
 use super::{MAX_JSON_BODY_BYTES, media};
 use crate::herder::Herder;
 use crate::herder::model::{ConnectorInfo, PluginVersion, PluginVersions};
@@ -38,7 +38,8 @@ pub(super) struct Uploaded {
         (status = 200, description = "The plugins", body = Vec<PluginVersion>,
             example = json!([{"name": "file", "version": "0.1.0", "summary": "Files.", "digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "size": 482_133, "classes": [{"class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "type": "source",
-            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"], "used_by": []}]))
+            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"],
+            "requires": [{"capability": "files", "key": "sandbox.files", "certain": true}], "used_by": []}]))
     )
 )]
 pub(super) async fn list(State(herder): State<Arc<Herder>>) -> Json<Vec<PluginVersion>> {
@@ -57,7 +58,8 @@ pub(super) async fn list(State(herder): State<Arc<Herder>>) -> Json<Vec<PluginVe
         (status = 200, description = "Its versions", body = PluginVersions,
             example = json!({"name": "file", "versions": [{"name": "file", "version": "0.1.0", "summary": "Files.", "digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "size": 482_133, "classes": [{"class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "type": "source",
-            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"], "used_by": []}]})),
+            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"],
+            "requires": [{"capability": "files", "key": "sandbox.files", "certain": true}], "used_by": []}]})),
         (status = 404, description = "There is no such plugin", body = ErrorMessage,
             example = json!({"error_code": 404, "message": "Plugin file not found"}))
     )
@@ -85,7 +87,7 @@ pub(super) async fn read(State(herder): State<Arc<Herder>>, Name(name): Name) ->
 )]
 pub(super) async fn delete(
     State(herder): State<Arc<Herder>>,
-    Path((name, version)): Path<(String, String)>,
+    NameAndVersion(name, version): NameAndVersion,
 ) -> ApiResult<StatusCode> {
     herder.delete_plugin(&name, &version).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -101,10 +103,12 @@ pub(super) async fn delete(
     responses(
         (status = 200, description = "It was there already", body = Uploaded, example = json!({"name": "file", "version": "0.1.0", "summary": "Files.", "digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "size": 482_133, "classes": [{"class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "type": "source",
-            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"], "used_by": []})),
+            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"],
+            "requires": [{"capability": "files", "key": "sandbox.files", "certain": true}], "used_by": []})),
         (status = 201, description = "It can be used", body = Uploaded, example = json!({"name": "file", "version": "0.1.0", "summary": "Files.", "digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "size": 482_133, "classes": [{"class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "type": "source",
-            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"], "used_by": []})),
+            "aliases": ["FileStreamSource"], "summary": "Follows files."}], "imports": ["wasi:filesystem/types@0.2.6"],
+            "requires": [{"capability": "files", "key": "sandbox.files", "certain": true}], "used_by": []})),
         (status = 400, description = "The form is malformed, or the configuration in it is not valid", body = ErrorMessage,
             example = json!({"error_code": 400, "message": "The upload has no part 'plugin'"})),
         (status = 409, description = "Name and version are taken", body = ErrorMessage,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::jvm::{Jvm, Measured};
 use crate::meter::thread_cpu;
-use crate::rows::{ROWS, Row, with_headers};
+use crate::rows::{KeyAndValue, ROWS, Row, with_headers};
 use crate::stages::{environment, known, pairs};
 
 /// Records in a batch, as the worker makes them.
@@ -109,7 +109,7 @@ impl Path {
     }
 }
 
-fn batch(records: &[(Option<Vec<u8>>, Option<Vec<u8>>)]) -> Batch {
+fn batch(records: &[KeyAndValue]) -> Batch {
     let mut builder = BatchBuilder::default();
     for (number, (value, header)) in (0..).zip(records) {
         let record = Record {

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::rows::{Config, Row, with_headers};
+use crate::rows::{Config, KeyAndValue, Row, with_headers};
 
 /// Where the class path of Kafka Connect is; `make bench` sets it to what `scripts/kafka.sh classpath` prints.
 const CLASSPATH: &str = "HAWSER_CONNECT_CLASSPATH";
@@ -58,7 +58,7 @@ impl Jvm {
     ///
     /// # Errors
     /// When the JVM fails.
-    pub fn measure(&self, row: &Row, records: &[(Option<Vec<u8>>, Option<Vec<u8>>)]) -> anyhow::Result<Measured> {
+    pub fn measure(&self, row: &Row, records: &[KeyAndValue]) -> anyhow::Result<Measured> {
         let mut java = Command::new("java")
             .args(["-Dlog4j2.level=OFF", "-cp", &self.classpath, "ConnectBench"])
             .current_dir(self.folder.path())
@@ -73,7 +73,7 @@ impl Jvm {
     }
 }
 
-fn question(row: &Row, records: &[(Option<Vec<u8>>, Option<Vec<u8>>)]) -> String {
+fn question(row: &Row, records: &[KeyAndValue]) -> String {
     let mut lines = String::new();
     let mut line = |fields: &[&str]| lines += &(fields.join("\t") + "\n");
     for (side, config) in [("decode", row.decode), ("encode", row.encode)] {

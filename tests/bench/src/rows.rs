@@ -5,6 +5,9 @@ use crate::stages::pairs;
 /// A configuration, as it stands in a connector's.
 pub type Config = &'static [(&'static str, &'static str)];
 
+/// A record, as it stands on a topic.
+pub type KeyAndValue = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Bytes of a topic to payloads, through transforms, and to bytes again.
 pub struct Row {
     /// Its part of the keys in `summary.json`.
@@ -43,7 +46,7 @@ impl Records {
     }
 
     /// The value and the header of one record.
-    pub fn make(self, number: usize, size: usize) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    pub fn make(self, number: usize, size: usize) -> KeyAndValue {
         // Far apart, so that numbers have digits.
         let number = number * 7919;
         match self {

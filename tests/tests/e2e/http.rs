@@ -228,8 +228,13 @@ fn a_source_reads_all_pages_once_and_goes_on_after_a_restart() {
     let records = topic.read_count(2_001, Deadline::LONG);
     let ids: Vec<_> = records.iter().map(|record| record.json()["id"].as_u64().expect("an id")).collect();
     assert_eq!(ids, (0..2_001).collect::<Vec<u64>>(), "each once, in order");
-    let offsets = worker.rest().get("/connectors/items/offsets").expect(200);
-    assert_eq!(offsets["offsets"][0]["offset"]["etag"], json!("\"2\""), "{offsets}");
+    wait_for("the offset of the last round", Deadline::LONG, || {
+        let offsets = worker.rest().get("/connectors/items/offsets").expect(200);
+        match offsets["offsets"][0]["offset"]["etag"] == json!("\"2\"") {
+            true => Ok(()),
+            false => Err(offsets.to_string()),
+        }
+    });
 }
 
 #[test]

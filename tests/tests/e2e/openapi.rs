@@ -39,6 +39,7 @@ const STEPS: &[(&str, &str, u16)] = &[
     ("PUT", "/admin/loggers/{name}", 200),
     ("GET", "/admin/loggers/{name}", 200),
     ("GET", "/admin/loggers", 200),
+    ("GET", "/metrics", 200),
     ("DELETE", "/connectors/{name}", 204),
     ("DELETE", "/plugins/{name}/versions/{version}", 204),
 ];

@@ -88,7 +88,7 @@ fn bad_configs() {
         (json!({"connector.class": ""}), "connector"),
         (json!({"connector.class": null}), "contains no connector type"),
         (json!({"value.converter": "no.such.Converter"}), "no.such.Converter"),
-        (json!({"key.converter": "FileStreamSink"}), "key.converter"),
+        (json!({"key.converter": "FileStreamSink"}), "does not implement the Converter interface"),
         (json!({"errors.tolerance": "some"}), "String must be one of"),
         (json!({"errors.retry.timeout": "soon"}), "Not a number of type LONG"),
         (json!({"errors.log.enable": "yes"}), "Expected value to be either true or false"),
@@ -96,7 +96,7 @@ fn bad_configs() {
         (json!({"transforms": "a"}), "transforms.a.type"),
         (json!({"transforms": "a,a", "transforms.a.type": format!("{OF}.RegexRouter")}), "Duplicate alias provided."),
         (json!({"transforms": "a", "transforms.a.type": "NoSuchTransform"}), "NoSuchTransform"),
-        (json!({"transforms": "a", "transforms.a.type": "FileStreamSink"}), "transforms.a.type"),
+        (json!({"transforms": "a", "transforms.a.type": "FileStreamSink"}), "does not implement the Transformation interface"),
         (json!({"transforms": "a", "transforms.a.type": format!("{OF}.MaskField$Value")}), "transforms.a.fields"),
         (
             json!({"transforms": "a", "transforms.a.type": format!("{OF}.RegexRouter"), "transforms.a.regex": "(",
@@ -106,7 +106,7 @@ fn bad_configs() {
         (json!({"transforms": "a", "transforms.a.type": format!("{OF}.Filter"), "transforms.a.predicate": "p"}), "p"),
         (json!({"transforms": "a", "transforms.a.type": format!("{OF}.Filter"), "transforms.a.negate": "true"}), "predicate"),
         (json!({"predicates": "p"}), "predicates.p.type"),
-        (json!({"predicates": "p", "predicates.p.type": format!("{OF}.Filter")}), "predicates.p.type"),
+        (json!({"predicates": "p", "predicates.p.type": format!("{OF}.Filter")}), "does not implement the Predicate interface"),
     ];
     let sources = [
         (json!({"topic": null}), "Missing required configuration \"topic\" which has no default value."),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::malformed;
+use super::{malformed, why};
 use crate::convert::ConvertError;
 use crate::convert::data::Schema;
 use crate::convert::data::json::{Cursor, MAX_DEPTH, Node};
@@ -94,7 +94,7 @@ fn members(text: &str) -> Result<[Range<usize>; 2], ConvertError> {
     if cursor.peek() != Some(b'{') {
         // Jackson takes empty text for a missing value, which is no envelope either.
         let readable = text.trim_ascii().is_empty() || Node::parse(text).is_some();
-        return Err(if readable { not_an_envelope() } else { malformed() });
+        return Err(if readable { not_an_envelope() } else { malformed().caused_by(why(text.as_bytes())) });
     }
     let (mut schema, mut payload, mut others) = (None, None, false);
     let whole = cursor.members(MAX_DEPTH, |cursor, name, depth| {
@@ -109,7 +109,7 @@ fn members(text: &str) -> Result<[Range<usize>; 2], ConvertError> {
         Some(())
     });
     match (whole, schema, payload, others) {
-        (None, ..) => Err(malformed()),
+        (None, ..) => Err(malformed().caused_by(why(text.as_bytes()))),
         (Some(()), Some(schema), Some(payload), false) => Ok([schema, payload]),
         _ => Err(not_an_envelope()),
     }

@@ -186,7 +186,7 @@ impl JsonConverter {
                 Ok(Decoded::Payload(SCHEMA_JSON))
             }
             None if bytes.trim_ascii().is_empty() => Ok(Decoded::Null(SCHEMA_BYTES)),
-            None => Err(malformed()),
+            None => Err(malformed().caused_by(why(bytes))),
         }
     }
 
@@ -329,6 +329,14 @@ fn topic_text(bytes: &[u8]) -> Result<&str, ConvertError> {
     let text = bytes.get(..error.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or_default();
     let has_an_end = text.trim_ascii_start().starts_with(['{', '[', '"']);
     if has_an_end { Ok(text) } else { Err(malformed().caused_by(error)) }
+}
+
+/// Why bytes are no JSON, for people.
+fn why(bytes: &[u8]) -> String {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+        Ok(_) => "JSON nested too deep, or numbers that are too large".to_owned(),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn malformed() -> ConvertError {

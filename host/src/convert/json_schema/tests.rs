@@ -201,9 +201,10 @@ proptest! {
         let _ = read(&json_schema(&[]), &registered(&schema), &data);
     }
 
+    // Elements that are no text are left out: they are null for Confluent's reader, and a required null is not written.
     #[test]
     fn any_data_gets_an_answer(
-        data in r#"(null|[0-9]{1,3}|"x"|\[(1|"a"|\{\})?\]|\{("a":(1|null|\[\]|\{"key":1,"value":2\}))?(,"b":\[\{"key":1,"value":[0-9]\}\])?\})"#
+        data in r#"(null|[0-9]{1,3}|"x"|\[("a"(,"b")?)?\]|\{("a":(1|null|\[\]|\{"key":1,"value":2\}))?(,"b":\[\{"key":1,"value":[0-9]\}\])?\})"#
     ) {
         let schema = r#"{"oneOf":[{"type":"integer"},{"type":"object","properties":{"a":{"oneOf":[{"type":"null"},{"type":"integer"}]},"b":{"type":"array","connect.type":"map","items":{"type":"object","properties":{"key":{"type":"integer"},"value":{"type":"number"}}}}}},{"type":"array","items":{"type":"string"}}]}"#;
         let plain = json_schema(&[]);

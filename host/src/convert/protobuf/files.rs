@@ -75,13 +75,18 @@ pub fn compile(schema: &SchemaText) -> Result<FileDescriptor, ConvertError> {
     pool.get_file_by_name(ROOT).ok_or_else(|| wrong("it is empty".to_owned()))
 }
 
+/// The messages that stand inside of another. Confluent counts what is written there; the entries of maps are not.
+fn nested(message: &MessageDescriptor) -> impl Iterator<Item = MessageDescriptor> {
+    message.child_messages().filter(|child| !child.is_map_entry())
+}
+
 /// The message that indexes lead to from the file.
 pub fn message(file: &FileDescriptor, indexes: &[i32]) -> Option<MessageDescriptor> {
     let (first, rest) = indexes.split_first()?;
     let place = |index: &i32| usize::try_from(*index).ok();
     let mut message = file.messages().nth(place(first)?)?;
     for index in rest {
-        let child = message.child_messages().nth(place(index)?)?;
+        let child = nested(&message).nth(place(index)?)?;
         message = child;
     }
     Some(message)
@@ -92,7 +97,7 @@ pub fn indexes(message: &MessageDescriptor) -> Vec<i32> {
     let mut indexes = Vec::new();
     let mut at = message.clone();
     while let Some(parent) = at.parent_message() {
-        indexes.push(parent.child_messages().position(|child| child == at).unwrap_or_default() as i32);
+        indexes.push(nested(&parent).position(|child| child == at).unwrap_or_default() as i32);
         at = parent;
     }
     indexes.push(at.parent_file().messages().position(|root| root == at).unwrap_or_default() as i32);

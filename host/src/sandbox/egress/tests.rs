@@ -347,7 +347,7 @@ async fn datagrams_go_where_they_are_granted() {
 #[tokio::test]
 async fn variables_are_named() {
     let home = std::env::var("PATH").unwrap();
-    let told = async |env: &str, name: &str| told(&[], &[("start", "env"), ("name", name), ("sandbox.env", env)]).await;
+    let told = async |env: &str, name: &str| told(&[], &[("start", "env"), ("variable", name), ("sandbox.env", env)]).await;
     assert_eq!(told("PATH", "PATH").await, format!("env: Ok({home:?})"));
     assert_eq!(told("PATH", "HOME").await, "env: Err(NotPresent)");
 }

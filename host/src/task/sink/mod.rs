@@ -167,6 +167,8 @@ impl SinkTask {
         self.run.counters.batch_in(batch.len(), batch.data.len());
         self.run.counters.begin(Step::Deliver);
         self.topics.note(&batch.topics);
+        // All of it, before any part is put: a crash over one part throws the others away, too, and they must come again.
+        self.assignment.came(&spans_of(&batch));
         if self.suspects.any() {
             self.put_in_parts(&batch).await?;
         } else {
@@ -220,7 +222,6 @@ impl SinkTask {
     /// Puts a batch, as often as it takes. `false`: the task stops, and the batch is not put.
     async fn put_all(&mut self, batch: Batch) -> Result<bool, TaskError> {
         let (came, spans, bytes) = (self.original(&batch), spans_of(&batch), batch.data.len());
-        self.assignment.came(&spans);
         let mut work = Work { came, spans, bytes, stage: Stage::Raw(Some(batch)), window: RetryWindow::default() };
         let mut backoff = Backoff::default();
         loop {

@@ -125,7 +125,8 @@ impl SinkTask {
             partitions.iter().filter(|partition| !awake.contains(partition)).cloned().collect()
         };
         if !silent.is_empty() {
-            self.noted(self.consumer.pause(&silent));
+            let paused = self.consumer.pause(&silent);
+            self.noted(paused);
         }
         Ok(())
     }
