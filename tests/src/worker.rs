@@ -14,7 +14,7 @@ use crate::{Deadline, Kafka, Rest, files, process, unique, wait_for};
 /// What the worker prints when its REST API answers.
 const READY: &str = "Hawser listens on ";
 /// Lines of the worker's log that a failed test shows.
-const LOG_LINES: usize = 200;
+const LOG_LINES: usize = 60;
 
 /// How a worker will be started.
 #[derive(Debug, Clone)]
@@ -147,7 +147,7 @@ impl Drop for Worker {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            eprintln!("---- log of the worker\n{}", last_lines(&self.log()));
+            eprintln!("---- end of the worker's log, without Wasm backtraces\n{}", last_lines(&self.log()));
         }
     }
 }
@@ -267,7 +267,8 @@ fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), Strin
     }
 }
 
+/// The end of a log, without the lines of Wasm backtraces (`  3:  0x1c2 - plugin.wasm!function`), which would hide the rest.
 fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains(": 0x") && !line.contains(":  0x")).collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
