@@ -24,11 +24,11 @@ const MORE_THREADS: u64 = 16;
 const MORE_FILES: u64 = 24;
 const MORE_BYTES: u64 = 256 << 20;
 /// The most memory that it may have held in between: what one attack was allowed, and what the worker needs for it.
-const MOST_BYTES: u64 = 512 << 20;
+const MOST_BYTES: u64 = 256 << 20;
 /// The neighbour may be slower under attack by this factor: the median of the windows with attacks beside that of those without.
 const SLOWER: f64 = 1.5;
-/// Milliseconds below which a ratio of latencies says nothing: what two turns of plugins that compute (10 ms each) make of it.
-const FLOOR_MS: f64 = 30.0;
+/// Milliseconds below which a ratio of latencies says nothing: one turn of a plugin that computes.
+const FLOOR_MS: f64 = 10.0;
 const ATTACKS_PER_WINDOW: usize = 10;
 const QUIET_WINDOW: Duration = Duration::from_secs(2);
 
