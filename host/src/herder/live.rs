@@ -21,8 +21,8 @@ use crate::record::BatchLimits;
 use crate::sandbox::{CallError, GRANT_KEYS, Grants, InstanceEnv, InstanceLimits, LIMIT_KEYS};
 use crate::store::{OffsetStore, RawConfig, StatusStore};
 use crate::task::{
-    Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
-    TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
+    Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, Starts, TaskContext, TaskHandle,
+    TaskId, TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
 };
 use crate::tenant::Policy;
 
@@ -66,6 +66,8 @@ pub struct LiveEngine {
     pub tracker: Option<Arc<StatusStore>>,
     /// Bounds short calls into plugins.
     pub calls: Semaphore,
+    /// How many tasks start at a time.
+    pub starts: Starts,
     /// Over which time rates and averages are taken.
     pub window: SampleWindow,
     /// How often Kafka clients tell their statistics; `None` for never.
@@ -368,7 +370,11 @@ impl Engine for LiveEngine {
 
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let tracker = Tracker { statuses: self.tracker.clone(), task };
-        let context = TaskContext { checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))), topics: Arc::new(tracker) };
+        let context = TaskContext {
+            checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))),
+            topics: Arc::new(tracker),
+            starts: self.starts.clone(),
+        };
         let limits = self.env(plan, Some(task))?.limits;
         let stages = self.stages(plan)?;
         let mut clients = Vec::new();

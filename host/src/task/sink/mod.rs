@@ -77,6 +77,7 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     if !run.may_start().await {
         return Ok(());
     }
+    let Some(turn) = run.unless_stopped(context.starts.turn()).await else { return Ok(()) };
     let pipeline = Pipeline::start(&mut run, Direction::Sink, spec.converters, spec.chains).await?;
     let Some(pipeline) = pipeline else { return Ok(()) };
     let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
@@ -108,6 +109,7 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
     task.run.counters.has_instances(classes);
     task.note_usage();
     task.run.counters.end(Step::Start);
+    drop(turn);
     let outcome = task.work().await;
     task.finish(outcome).await
 }

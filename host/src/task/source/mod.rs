@@ -60,6 +60,7 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     if !run.may_start().await {
         return Ok(());
     }
+    let Some(turn) = run.unless_stopped(context.starts.turn()).await else { return Ok(()) };
     let pipeline = Pipeline::start(&mut run, Direction::Source, spec.converters, spec.chains).await?;
     let Some(pipeline) = pipeline else { return Ok(()) };
     let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
@@ -84,6 +85,7 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     task.run.counters.has_instances(classes);
     task.note_usage();
     task.run.counters.end(Step::Start);
+    drop(turn);
     let outcome = task.work().await;
     task.finish(outcome).await
 }
