@@ -229,8 +229,10 @@ impl SinkTask {
                 Attempt::Done => break,
                 Attempt::Later(pause, reason) => {
                     TaskCounters::add(&self.run.counters.retries, 1);
-                    let millis = pause.as_millis();
-                    tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
+                    if pause > BREATH {
+                        let millis = pause.as_millis();
+                        tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
+                    }
                     if !self.wait(pause, &mut work).await? {
                         // The task stops: what was not put is not committed, and read again by its successor.
                         return Ok(false);
@@ -304,11 +306,19 @@ impl SinkTask {
                 work.stage = Stage::Halted(flow);
                 return outlast(outage, self.reporter.policy(), &mut work.window, backoff).map(Some);
             }
+            Err(TaskError::Transform { class, error: CallError::Retriable(reason) }) => {
+                let pause = work.window.next(self.reporter.policy(), Instant::now());
+                if pause.is_none() {
+                    let error = CallError::Retriable(reason.clone());
+                    self.pipeline.give_up(&mut flow, TaskError::Transform { class, error })?;
+                }
+                work.stage = Stage::Halted(flow);
+                return Ok(Some((pause.unwrap_or(BREATH), reason)));
+            }
             tried => tried,
         };
         let passing = match &tried {
             Ok(processed) => processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.text()),
-            Err(TaskError::Transform { error: CallError::Retriable(reason), .. }) => Some(reason.clone()),
             Err(_) => None,
         };
         if self.reporter.retries()
