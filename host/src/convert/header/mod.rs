@@ -16,7 +16,7 @@ use super::classes::Setting;
 use super::config::ConfigError;
 use super::converter::{Converter, Decoded, Encoded, Place};
 use super::data::write::write_json;
-use super::data::{Schema, Value};
+use super::data::{Kind, Schema, Value};
 use super::numbers::integer;
 use super::payload::Schemas;
 use super::string::java_utf8;
@@ -113,8 +113,12 @@ impl Converter for SimpleHeaderConverter {
             None => schema < FIRST_SCHEMA_ID,
             Some(text) if schema == SCHEMA_TEXT => std::str::from_utf8(text).is_ok(),
             Some(text) => {
-                let of = self.integers.iter().position(|known| *known == Some(schema));
-                of.is_some_and(|of| plain_integer(text).is_some_and(|place| place <= of))
+                let kind = match self.schemas.get(schema) {
+                    Ok(Some(schema)) if schema.name.is_none() => &schema.kind,
+                    _ => return false,
+                };
+                let most = [Kind::Int8, Kind::Int16, Kind::Int32, Kind::Int64].iter().position(|integer| integer == kind);
+                most.is_some_and(|most| plain_integer(text).is_some_and(|place| place <= most))
             }
         }
     }

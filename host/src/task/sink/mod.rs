@@ -59,6 +59,8 @@ struct SinkTask {
     committing: Option<Instant>,
     suspects: Suspects,
     search: Search,
+    /// The batch over a part of which the plugin has crashed.
+    in_hand: Option<Batch>,
 }
 
 /// Calls after whose crash a record is sought.
@@ -103,6 +105,7 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         committing: None,
         suspects: Suspects::default(),
         search: Search::default(),
+        in_hand: None,
     };
     let classes = std::iter::once(task.spec.class()).chain(task.pipeline.classes());
     task.run.counters.has_instances(classes);
@@ -170,7 +173,9 @@ impl SinkTask {
         // All of it, before any part is put: a crash over one part throws the others away, too, and they must come again.
         self.assignment.came(&spans_of(&batch));
         if self.suspects.any() {
-            self.put_in_parts(&batch).await?;
+            let put = self.put_in_parts(&batch).await;
+            self.in_hand = put.is_err().then_some(batch);
+            put?;
         } else {
             self.put_all(batch).await?;
         }
