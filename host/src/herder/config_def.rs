@@ -31,7 +31,7 @@ pub enum Type {
 }
 
 /// How much a key matters, for user interfaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Importance {
@@ -300,13 +300,13 @@ impl ConfigKey {
     }
 
     /// The key under a prefix, in a group of its own: Kafka's `ConfigDef.embed`.
-    pub fn embedded(mut self, prefix: &str, group: &str, first_order: i32) -> ConfigKey {
+    fn embedded(mut self, prefix: &str, group: &str, order: i32) -> ConfigKey {
         self.name.insert_str(0, prefix);
         self.group = Some(match &self.group {
             Some(own) => format!("{group}: {own}"),
             None => group.to_owned(),
         });
-        self.order += first_order;
+        self.order = order;
         for dependent in &mut self.dependents {
             dependent.insert_str(0, prefix);
         }
@@ -495,6 +495,22 @@ impl ConfigDef {
         }
     }
 
+    /// Adds the keys of another under a prefix, in a group of their own, where they are numbered from `first` on in the order of
+    /// Kafka's `ConfigDef.sortedConfigs`.
+    pub fn embed(&mut self, prefix: &str, group: &str, first: i32, mut child: ConfigDef) {
+        let groups = child.groups();
+        child.keys.sort_by(|one, other| {
+            let rank = |key: &ConfigKey| {
+                let place = key.group.as_ref().and_then(|group| groups.iter().position(|known| known == group));
+                (place, key.order, key.default != Default::Required, key.importance)
+            };
+            rank(one).cmp(&rank(other)).then_with(|| one.name.cmp(&other.name))
+        });
+        for (order, key) in (first..).zip(child.keys) {
+            self.define(key.embedded(prefix, group, order));
+        }
+    }
+
     /// Whether it has the key.
     pub fn contains(&self, name: &str) -> bool {
         self.keys.iter().any(|key| key.name == name)
@@ -640,7 +656,7 @@ mod tests {
         );
         assert_eq!(
             (key.name.as_str(), key.group.as_deref(), key.order, key.display_name.as_str()),
-            ("transforms.a.predicate", Some("Transforms: a"), 0, "predicate")
+            ("transforms.a.predicate", Some("Transforms: a"), 1, "predicate")
         );
     }
 }

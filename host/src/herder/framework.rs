@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::classes::{ClassKind, Classes};
+use super::source_stores::OWN_TOPIC_KEY;
 use super::config_def::{
     Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, Type, Validator, Value, Width, split_list,
 };
@@ -329,9 +330,7 @@ impl Framework {
         }
         let masked = |name: &str| stage.has_predicate && matches!(name, "predicate" | "negate");
         own.extend(found.keys.into_iter().filter(|key| !masked(&key.name)));
-        for key in own {
-            def.define(key.embedded(&prefix, &group, 2));
-        }
+        def.embed(&prefix, &group, 2, ConfigDef { keys: own });
     }
 }
 
@@ -460,7 +459,7 @@ fn source_keys() -> [ConfigKey; 5] {
         .group(EXACTLY_ONCE, 4, Width::Short, "Transaction boundary interval")
         .validator(Validator::AtLeastOrNull(0)),
         ConfigKey::new(
-            "offsets.storage.topic",
+            OWN_TOPIC_KEY,
             Type::String,
             absent(),
             Low,

@@ -11,6 +11,7 @@ use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
+use super::source_stores::SourceStores;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
@@ -19,9 +20,9 @@ use crate::metrics::{ClientRole, ClientStats, SampleWindow, TaskParts, TaskStage
 use crate::plugin::{Catalogue, Plugin};
 use crate::record::BatchLimits;
 use crate::sandbox::{CallError, GRANT_KEYS, Grants, InstanceEnv, InstanceLimits, LIMIT_KEYS};
-use crate::store::{OffsetStore, RawConfig, StatusStore};
+use crate::store::{SourceOffsets, RawConfig, StatusStore};
 use crate::task::{
-    Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
+    CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
     TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
 };
 use crate::tenant::Policy;
@@ -61,7 +62,7 @@ pub struct LiveEngine {
     /// Whether missing topics of sources are created.
     pub topic_creation: bool,
     /// Offsets of sources.
-    pub offsets: Arc<OffsetStore>,
+    pub offsets: SourceStores,
     /// Hears which topics are used; none if topics are not tracked.
     pub tracker: Option<Arc<StatusStore>>,
     /// Bounds short calls into plugins.
@@ -368,7 +369,7 @@ impl Engine for LiveEngine {
 
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let tracker = Tracker { statuses: self.tracker.clone(), task };
-        let context = TaskContext { checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))), topics: Arc::new(tracker) };
+        let context = TaskContext { checkpoints: self.offsets.of(plan)?, topics: Arc::new(tracker) };
         let limits = self.env(plan, Some(task))?.limits;
         let stages = self.stages(plan)?;
         let mut clients = Vec::new();
@@ -392,6 +393,10 @@ impl Engine for LiveEngine {
         let parts = TaskParts { classes: classes_of(plan, converters), stages };
         let vitals = Vitals::new(handle.counters().clone(), clients, limits, parts, self.window);
         Ok(Box::new(LiveTask::new(handle, Arc::new(vitals))))
+    }
+
+    fn source_offsets(&self, plan: &Plan) -> Result<Arc<SourceOffsets>, String> {
+        self.offsets.of(plan)
     }
 
     async fn group_offsets(&self, plan: &Plan) -> Result<Vec<GroupOffset>, GroupError> {
@@ -450,22 +455,6 @@ fn references_in(value: &str) -> Vec<&str> {
         rest = tail.get(end + 1..).unwrap_or_default();
     }
     found
-}
-
-/// The offsets of a source's task.
-struct StoredOffsets(Arc<OffsetStore>);
-
-#[async_trait]
-impl Checkpoints for StoredOffsets {
-    async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<String>>, String> {
-        let offsets = self.0.get(connector, partitions).await.map_err(|error| error.to_string())?;
-        Ok(offsets.into_iter().map(|offset| offset.map(|offset| offset.to_string())).collect())
-    }
-
-    async fn put(&self, connector: &str, offsets: Vec<(String, String)>) -> Result<(), String> {
-        let offsets = offsets.into_iter().map(|(partition, offset)| (partition, Some(offset))).collect();
-        self.0.put(connector, offsets).await.map_err(|error| error.to_string())
-    }
 }
 
 /// Notes the topics of one task.
