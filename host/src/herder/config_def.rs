@@ -12,6 +12,12 @@ use super::model::{ConfigKeyInfo, ConfigValueInfo};
 /// What stands in for a value that nobody may see.
 pub const HIDDEN: &str = "[hidden]";
 
+/// Most bytes of a connector's name: with all of them escaped it still fits into the URLs that servers and proxies take.
+pub const MAX_NAME_BYTES: usize = 2048;
+
+/// Most aliases of one kind in a connector: each brings keys and checks of its own.
+pub const MAX_ALIASES: usize = 500;
+
 /// Type of a key's value. On the wire every value is a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -126,9 +132,9 @@ pub enum Validator {
     OneOfIgnoringCase(Vec<String>),
     /// A string with something in it; null is let through.
     NonEmpty,
-    /// A connector's name: not empty, without control characters; null is let through.
+    /// A connector's name: not empty, not longer than [`MAX_NAME_BYTES`], without control characters; null is let through.
     Name,
-    /// A list without duplicates, and not null.
+    /// A list of at most [`MAX_ALIASES`] without duplicates, and not null.
     UniqueAliases,
     /// A list without duplicates and empty elements, and not null (KIP-1161).
     DistinctItems,
@@ -182,6 +188,9 @@ impl Validator {
             }
             (Validator::NonEmpty, _) if text == Some("") => invalid("String must be non-empty"),
             (Validator::Name, _) if text == Some("") => invalid("String may not be empty"),
+            (Validator::Name, _) if text.is_some_and(|text| text.len() > MAX_NAME_BYTES) => {
+                Err(format!("Invalid value for configuration {key}: String may have at most {MAX_NAME_BYTES} bytes"))
+            }
             (Validator::Name, _) => match text.map(control_characters) {
                 Some(found) if !found.is_empty() => invalid(&format!(
                     "String may not contain control sequences but had the following ASCII chars: {}",
@@ -190,6 +199,9 @@ impl Validator {
                 _ => Ok(()),
             },
             (Validator::UniqueAliases, None) => invalid("entry must be non null"),
+            (Validator::UniqueAliases, Some(Value::List(items))) if items.len() > MAX_ALIASES => {
+                Err(format!("Configuration '{key}' may have at most {MAX_ALIASES} aliases."))
+            }
             (Validator::UniqueAliases, Some(Value::List(items))) if has_duplicate(items) => invalid("Duplicate alias provided."),
             (Validator::DistinctItems, None) => Err(format!("Configuration '{key}' values must not be null.")),
             (Validator::DistinctItems, Some(Value::List(items))) if items.iter().any(String::is_empty) => {

@@ -10,7 +10,7 @@ use super::classes::FoundClass;
 use super::config_def::ConfigValue;
 use super::plan::Plan;
 use crate::metrics::Vitals;
-use crate::store::{SourceOffsets, RawConfig};
+use crate::store::{RawConfig, SourceOffsets};
 
 /// A configuration with its references resolved: it may hold secrets.
 pub type Config = Vec<(String, String)>;

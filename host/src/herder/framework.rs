@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::classes::{ClassKind, Classes};
-use super::source_stores::OWN_TOPIC_KEY;
 use super::config_def::{
-    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, Type, Validator, Value, Width, split_list,
+    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, MAX_ALIASES, Type, Validator, Value, Width,
+    split_list,
 };
+use super::source_stores::OWN_TOPIC_KEY;
 use crate::plugin::VersionRange;
 use crate::sandbox::{GRANT_KEYS, is_secret_key};
 
@@ -267,7 +268,7 @@ impl Framework {
     fn enrich(&self, def: &mut ConfigDef, config: &Checked<'_>) {
         for stage in [Stage::TRANSFORM, Stage::PREDICATE] {
             let mut seen: Vec<String> = Vec::new();
-            for alias in split_list(config.text(stage.list).unwrap_or_default()) {
+            for alias in split_list(config.text(stage.list).unwrap_or_default()).into_iter().take(MAX_ALIASES) {
                 if !seen.contains(&alias) {
                     self.enrich_alias(def, config, &stage, &alias);
                     seen.push(alias);

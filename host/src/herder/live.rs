@@ -20,10 +20,10 @@ use crate::metrics::{ClientRole, ClientStats, SampleWindow, TaskParts, TaskStage
 use crate::plugin::{Catalogue, Plugin};
 use crate::record::BatchLimits;
 use crate::sandbox::{CallError, GRANT_KEYS, Grants, InstanceEnv, InstanceLimits, LIMIT_KEYS};
-use crate::store::{SourceOffsets, RawConfig, StatusStore};
+use crate::store::{RawConfig, SourceOffsets, StatusStore};
 use crate::task::{
-    CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId,
-    TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
+    CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId, TaskState,
+    TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
 };
 use crate::tenant::Policy;
 
@@ -36,6 +36,9 @@ const IDLE_POLL: Duration = Duration::from_millis(200);
 
 /// Calls for validation and task configurations under way at a time; further ones wait.
 const MAX_CALLS: usize = 64;
+
+/// Most overrides of one kind of client: each is shown to librdkafka, which has some 200 settings.
+const MAX_OVERRIDES: usize = 500;
 
 /// Errors of librdkafka that mean that a consumer group is in use.
 const IN_USE: [rdkafka::types::RDKafkaErrorCode; 3] = {
@@ -326,7 +329,12 @@ impl Engine for LiveEngine {
         let mut errors = Vec::new();
         for kind in kinds {
             let prefix = kind.override_prefix();
-            for setting in config.iter().filter_map(|(key, _)| key.strip_prefix(prefix)) {
+            let given: Vec<_> = config.iter().filter(|(key, _)| key.starts_with(prefix)).cloned().collect();
+            if let Some((key, _)) = given.get(MAX_OVERRIDES) {
+                errors.push((key.clone(), format!("A connector may have at most {MAX_OVERRIDES} keys that begin with {prefix}")));
+                continue;
+            }
+            for setting in given.iter().filter_map(|(key, _)| key.strip_prefix(prefix)) {
                 if !self.overrides.allows(setting) {
                     let policy = self.overrides.name();
                     errors.push((
@@ -337,7 +345,7 @@ impl Engine for LiveEngine {
                     ));
                 }
             }
-            let unusable = ClientSettings::check_overrides(kind, config);
+            let unusable = ClientSettings::check_overrides(kind, &given);
             errors.extend(unusable.into_iter().map(|(key, error)| (key, error.to_string())));
         }
         errors

@@ -9,7 +9,7 @@ use super::config_def::split_list;
 use super::engine::Config;
 use super::plan::Plan;
 use crate::kafka::{ClientKind, ClientSettings};
-use crate::store::{SourceOffsets, KafkaStore, OffsetStore, OpenLog, TopicPurpose, TopicSpec};
+use crate::store::{KafkaStore, OffsetStore, OpenLog, SourceOffsets, TopicPurpose, TopicSpec};
 
 /// The key that names a connector's own topic.
 pub(super) const OWN_TOPIC_KEY: &str = "offsets.storage.topic";

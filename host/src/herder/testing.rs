@@ -19,7 +19,7 @@ use crate::cluster::Identity;
 use crate::metrics::Vitals;
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::sandbox::{Pooling, Sandbox, SandboxOptions};
-use crate::store::{ConfigStore, SourceOffsets, FileStore, OffsetStore, RawConfig, StatusStore};
+use crate::store::{ConfigStore, FileStore, OffsetStore, RawConfig, SourceOffsets, StatusStore};
 
 /// A herder and what it lives on.
 pub(crate) struct Fixture {

@@ -116,7 +116,8 @@ fn clients_and_worker_check_each_other() {
 #[test]
 fn listeners_of_both_kinds_serve_side_by_side() {
     let (made, dir) = (Certificates::new(), TempDir::new().expect("temporary folder"));
-    let mut builder = Worker::standalone(Kafka::shared()).own_listeners().set("listeners", "https://127.0.0.1:0,http://127.0.0.1:0");
+    let mut builder =
+        Worker::standalone(Kafka::shared()).own_listeners().set("listeners", "https://127.0.0.1:0,http://127.0.0.1:0");
     for (key, value) in made.stores(dir.path(), "PEM") {
         builder = builder.set(&format!("listeners.https.{key}"), &value);
     }

@@ -52,7 +52,10 @@ fn the_connectors_topic_counts_before_the_workers() {
     wait_position(rest, "source", Some(4));
     append(&input, ["two"]);
     wait_position(rest, "source", Some(8));
-    assert_eq!(topic.read_count(2, Deadline::LONG).iter().map(|record| record.text().to_owned()).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(
+        topic.read_count(2, Deadline::LONG).iter().map(|record| record.text().to_owned()).collect::<Vec<_>>(),
+        ["one", "two"]
+    );
     assert_eq!(own.setting("cleanup.policy").as_deref(), Some("compact"));
     assert_eq!(own.partitions(), Some(3), "as many as offset.storage.partitions says");
     assert_eq!(stored(&own), [json!(8)]);
@@ -114,7 +117,10 @@ fn topics_that_would_lose_offsets_are_refused() {
     let config = with(file_source(&input, &unique("never")), json!({"offsets.storage.topic": wrong.name}));
     worker.rest().configure("source", &config);
     let trace = worker.rest().wait_failed_task("source");
-    let expect = format!("Topic '{}' supplied via the 'offsets.storage.topic' property is required to have 'cleanup.policy=compact'", wrong.name);
+    let expect = format!(
+        "Topic '{}' supplied via the 'offsets.storage.topic' property is required to have 'cleanup.policy=compact'",
+        wrong.name
+    );
     assert!(trace.contains(&expect), "{trace}");
     worker.rest().get("/connectors/source/offsets").error(500);
 }

@@ -165,13 +165,17 @@ fn the_connectors_of_the_quickstart_start_with_the_worker() {
 #[test]
 fn connectors_of_the_console_are_refused_by_name() {
     let files = Files::new();
-    for (name, text) in [("connect-console-source.properties", CONSOLE_SOURCE), ("connect-console-sink.properties", CONSOLE_SINK)] {
+    for (name, text) in [("connect-console-source.properties", CONSOLE_SOURCE), ("connect-console-sink.properties", CONSOLE_SINK)]
+    {
         let file = files.write(name, &[text]);
         let mut worker = files.standalone("").start();
         worker.rest().upload(&Plugin::built("file"));
         assert!(worker.stop().success());
         worker.add_arg(&file.display().to_string());
         let log = worker.fails_to_start();
-        assert!(log.contains(name) && log.contains("Missing required configuration \"file\" which has no default value."), "{log}");
+        assert!(
+            log.contains(name) && log.contains("Missing required configuration \"file\" which has no default value."),
+            "{log}"
+        );
     }
 }
