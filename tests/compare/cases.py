@@ -16,6 +16,8 @@ class Case:
         self.body = body.encode() if isinstance(body, str) else body
         self.headers = headers if headers is not None else (JSON if body is not None else {})
         self.name = what + (f" ({name})" if name else "")
+        # One key of the framework is odd; the connector's own are as they should be.
+        self.is_of_framework = False
 
 
 class Wait:
@@ -189,6 +191,8 @@ def validated(folder):
     for kind, base, own in (("FileStreamSource", globals()["source"](folder), source), ("FileStreamSink", globals()["sink"](folder), sink)):
         for key, values in {**(both if own is source else {}), **own}.items():
             cases += [Case(f"PUT /connector-plugins/{kind}/config/validate", {"name": "v", **base, key: value}, name=f"{key}={value!r}") for value in values]
+    for case in cases:
+        case.is_of_framework = True
     return cases
 
 

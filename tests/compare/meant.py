@@ -36,6 +36,11 @@ SANDBOX = "keys of the sandbox are defined beside a connector's own"
 STATUS = "a status has `hawser` in it"
 PREDICATE = "an alias of a predicate that is not there is found here, there when the task starts"
 
+HASH = "the keys of a converter come in the order of a hash table: ours in that of their definition"
+NULL = "null where Java cannot have it is 500: ours is as if the key were absent"
+TOPICS = "with any key of topic.creation the two of the group `default` are needed: ours says so at once, there the task fails"
+JAVA = "a class of Java that is no converter: ours is no class at all"
+
 PLUGIN_KEYS = re.compile(r"\.(file|topic|batch\.size|task\.index|task\.count)(\.|$)|transforms\.a\.static\.value|error_count$")
 OWN_KEYS = re.compile(r"(\.|converter\.)validate$")
 
@@ -79,11 +84,17 @@ def meant(case, place, connect, hawser, answers):
     if place.startswith(".body.io.confluent.connect.") and connect == "(absent)":
         return REGISTRY
     if "/connector-plugins/" in case.path:
+        if theirs["status"] == 500 and "NullPointerException" in said and ours["status"] == 200:
+            return NULL
         if place.endswith(".converter.value.recommended_values") and connect == [name for name in hawser if not name.startswith("io.confluent.")]:
             return REGISTRY
         if (place.startswith(".body.configs.sandbox.") and connect == "(absent)") or (place == ".body.groups" and "Sandbox" in hawser):
             same = place != ".body.groups" or sorted(connect) == sorted(group for group in hawser if group != "Sandbox")
             return SANDBOX if same else None
+        if place == ".body.configs (order)" and without_converters(connect) == without_converters(hawser):
+            return HASH
+        if "java.lang.String" in case.name and place.startswith(".body.configs.key.converter.value."):
+            return JAVA
         if place.endswith(".predicate.value.errors") and connect == []:
             return PREDICATE
         if "?version=" in case.path and place == ".body.message":
@@ -94,6 +105,8 @@ def meant(case, place, connect, hawser, answers):
             return PLUGIN
         if ".producer.override.bad." in place or (place == ".body.error_count" and "(overrides)" in case.name):
             return OVERRIDES
+        if place == ".body.error_count" and case.is_of_framework:
+            return TOPICS if "(topic.creation.groups=" in case.name and hawser == connect + 2 else None
         if PLUGIN_KEYS.search(place):
             return PLUGIN
         if place == ".body.groups" and sorted(connect) == sorted(hawser):
@@ -123,6 +136,10 @@ def meant(case, place, connect, hawser, answers):
     if case.name == "GET /connectors (at the end)":
         return HTML
     return None
+
+
+def without_converters(keys):
+    return [key for key in keys if not re.search(r"(key|value|header)\.converter\.", key)]
 
 
 def message(answer):

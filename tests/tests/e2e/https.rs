@@ -1,12 +1,9 @@
 //! The REST API over TLS: clients check the worker, and the worker its clients.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use hawser_e2e::{Kafka, Plugin, Rest, Worker};
-use openssl::pkcs12::Pkcs12;
-use openssl::pkey::PKey;
-use openssl::stack::Stack;
-use openssl::x509::X509;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, ClientBuilder, Identity, Method};
 use serde_json::json;
@@ -34,32 +31,30 @@ impl Certificates {
 
     /// A key store and a trust store in these forms: the keys of the worker that name them.
     fn stores(&self, dir: &Path, kind: &str) -> Vec<(&'static str, String)> {
-        let file = |name: &str, content: &[u8]| {
-            let path: PathBuf = dir.join(name);
-            std::fs::write(&path, content).expect("a store");
+        let file = |name: &str, content: &str| {
+            std::fs::write(dir.join(name), content).expect("a store");
+            dir.join(name).display().to_string()
+        };
+        let own = file("key.pem", &format!("{}{}", self.chain, self.key));
+        let trusted = file("trust.pem", &self.authority);
+        let (keystore, truststore) = ("ssl.keystore.location", "ssl.truststore.location");
+        if kind == "PEM" {
+            return vec![(keystore, own), (truststore, trusted)];
+        }
+        let password = format!("pass:{PASSWORD}");
+        let archive = |name: &str, from: &[&str]| {
+            let path = dir.join(name);
+            let export =
+                Command::new("openssl").args(["pkcs12", "-export", "-passout", &password, "-out"]).arg(&path).args(from).status();
+            assert!(export.expect("openssl").success());
             path.display().to_string()
         };
-        let certificate = |pem: &str| X509::from_pem(pem.as_bytes()).expect("certificate");
-        match kind {
-            "PEM" => vec![
-                ("ssl.keystore.location", file("key.pem", format!("{}{}", self.chain, self.key).as_bytes())),
-                ("ssl.truststore.location", file("trust.pem", self.authority.as_bytes())),
-            ],
-            _ => {
-                let key = PKey::private_key_from_pem(self.key.as_bytes()).expect("key");
-                let own = Pkcs12::builder().name("worker").pkey(&key).cert(&certificate(&self.chain)).build2(PASSWORD);
-                let mut trusted = Stack::new().expect("stack");
-                trusted.push(certificate(&self.authority)).expect("push");
-                let trust = Pkcs12::builder().ca(trusted).build2(PASSWORD);
-                let bytes = |store: Result<Pkcs12, openssl::error::ErrorStack>| store.expect("store").to_der().expect("DER");
-                vec![
-                    ("ssl.keystore.location", file("key.p12", &bytes(own))),
-                    ("ssl.keystore.password", PASSWORD.to_owned()),
-                    ("ssl.truststore.location", file("trust.p12", &bytes(trust))),
-                    ("ssl.truststore.password", PASSWORD.to_owned()),
-                ]
-            }
-        }
+        vec![
+            (keystore, archive("key.p12", &["-in", &own])),
+            ("ssl.keystore.password", PASSWORD.to_owned()),
+            (truststore, archive("trust.p12", &["-nokeys", "-in", &trusted])),
+            ("ssl.truststore.password", PASSWORD.to_owned()),
+        ]
     }
 
     /// A client that trusts the authority.
@@ -77,6 +72,11 @@ impl Certificates {
 fn clients_and_worker_check_each_other() {
     let (made, stranger) = (Certificates::new(), Certificates::new());
     for (kind, prefix) in [("PEM", "listeners.https."), ("PKCS12", "")] {
+        let openssl = Command::new("openssl").arg("version").stdout(Stdio::null()).status();
+        if kind == "PKCS12" && !openssl.is_ok_and(|status| status.success()) {
+            println!("NOT RUN: PKCS12, because there is no openssl to make it; the worker's unit tests have it");
+            continue;
+        }
         let dir = TempDir::new().expect("temporary folder");
         let mut builder = Worker::standalone(Kafka::shared())
             .own_listeners()
