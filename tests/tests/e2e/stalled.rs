@@ -45,11 +45,11 @@ fn a_sink_whose_broker_is_away_stands_still() {
     let stalled = task("the task to stand still", &|task| task["state"] == "RUNNING" && task["hawser"]["stalled"] == true);
     assert_eq!(stalled["hawser"]["step"], "connect", "{stalled}");
     assert!(stalled["hawser"]["stalled_since"].is_i64(), "{stalled}");
-    metric("1");
+    metric("1.0");
 
     away.start();
     task("the task to move again", &moves);
-    metric("0");
+    metric("0.0");
     topic.produce(["two"]);
     assert_eq!(wait_lines(&output, 2), ["one", "two"]);
 }
