@@ -427,7 +427,11 @@ impl Layers {
         Ok(())
     }
 
-    fn finish(self) -> Result<ClientSettings, SettingsError> {
+    fn finish(mut self) -> Result<ClientSettings, SettingsError> {
+        // As in the Java client; a worker's unprefixed keys may be meant for its HTTPS listeners alone.
+        if !self.given("security.protocol").is_some_and(|protocol| protocol.trim().to_ascii_uppercase().ends_with("SSL")) {
+            self.given.retain(|key, _| !key.starts_with("ssl."));
+        }
         let settings = self.translate()?;
         if settings.get("bootstrap.servers").or(settings.get("metadata.broker.list")).is_none_or(str::is_empty) {
             return Err(SettingsError::NoBootstrapServers);

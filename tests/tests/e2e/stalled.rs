@@ -43,7 +43,9 @@ fn a_sink_whose_broker_is_away_stands_still() {
 
     away.stop();
     let stalled = task("the task to stand still", &|task| task["state"] == "RUNNING" && task["hawser"]["stalled"] == true);
-    assert_eq!(stalled["hawser"]["step"], "connect", "{stalled}");
+    // A commit that was under way when the broker went is told first.
+    let step = &stalled["hawser"]["step"];
+    assert!(step == "connect" || step == "commit", "{stalled}");
     assert!(stalled["hawser"]["stalled_since"].is_i64(), "{stalled}");
     metric("1.0");
 
