@@ -157,6 +157,8 @@ impl SinkTask {
                 tokio::task::yield_now().await;
             }
             Filled::Rebalance(event) => self.rebalanced(event, None).await?,
+            // Nobody has said that there is nothing to do.
+            Filled::Idle if self.consumer.is_cut_off() => {}
             Filled::Idle => self.run.counters.progress(),
         }
         Ok(())

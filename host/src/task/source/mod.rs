@@ -66,6 +66,10 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
     let Some(reporter) = reporter.transpose()? else { return Ok(()) };
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
+    match run.unless_stopped(context.checkpoints.open()).await {
+        None => return Ok(()),
+        Some(opened) => opened.map_err(TaskError::Offsets)?,
+    }
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
     let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(()) };
