@@ -112,7 +112,7 @@ async fn classes_are_listed_and_their_keys_shown() {
         let keys = api.call(&format!("GET /connector-plugins/{name}/config"), "").await.json();
         let names: Vec<_> = keys.as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect();
         assert_eq!(names[..4], ["file", "password", "name", "connector.class"]);
-        assert_eq!(names.len(), 2 + 19 + 5);
+        assert_eq!(names.len(), 2 + 22 + 5);
     }
     api.check("GET /connector-plugins/Nothing/config", "", 404, "~Unknown plugin Nothing.").await;
     api.check("GET /connector-plugins/FileSource/config?version=9", "", 400, "~no FileSource 9").await;
