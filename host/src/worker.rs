@@ -27,9 +27,9 @@ use crate::kafka::{Admin, ClientKind, ClientSettings};
 use crate::metrics::NameSets;
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::rest::{self, Startup};
-use crate::sandbox::{CompileLimits, InstanceLimits, Sandbox, SandboxOptions};
+use crate::sandbox::{CompileLimits, HostsFile, InstanceLimits, Sandbox, SandboxOptions};
 use crate::store::{CompactedLog, ConfigStore, FileStore, KafkaStore, OFFSETS_LOG, OffsetStore, StatusStore, TargetState};
-use crate::task::CommitTiming;
+use crate::task::{CommitTiming, Starts};
 use crate::tenant::{Policy, PolicyLists};
 
 /// The key for how often running connectors are asked for their tasks.
@@ -318,6 +318,10 @@ fn sandbox_options(config: &WorkerConfig, data_dir: &Path, compiler: Option<Path
     options.compile = CompileLimits { timeout: config.compile_timeout, memory_bytes: config.compile_memory_bytes };
     options.limits = limits(config)?;
     options.ca_file = config.ca_file.clone();
+    if let Some(path) = &config.hosts_file {
+        let hosts = HostsFile::open(path.clone()).map_err(|error| anyhow::anyhow!("hawser.sandbox.hosts.file: {error}"))?;
+        options.resolver = Arc::new(hosts);
+    }
     Ok(options)
 }
 
@@ -363,6 +367,7 @@ async fn start_herder(
         offsets: SourceStores::new(config.pairs.clone(), Arc::clone(&offsets), offsets_topic),
         tracker: config.topic_tracking.then(|| Arc::clone(&statuses)),
         calls: LiveEngine::calls(),
+        starts: Starts::default(),
         window: config.metrics.window,
         client_stats: config.metrics.client_interval,
     };

@@ -370,6 +370,13 @@ pub const KEYS: &[Key] = &[
         Null,
         "File of certificates in PEM: authorities that plugins' HTTPS requests trust besides the public ones.",
     ),
+    key(
+        Hawser,
+        "hawser.sandbox.hosts.file",
+        Kind::String,
+        Null,
+        "File in the form of /etc/hosts: addresses of names that plugins connect to; other names are asked of the system.",
+    ),
     key(Hawser, "hawser.sandbox.connections", Int, Text("64"), "HTTP requests under way, and sockets, of one instance.")
         .checked(Check::AtLeast(1)),
     key(

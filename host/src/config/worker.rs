@@ -213,6 +213,8 @@ pub struct WorkerConfig {
     pub grantable_env: Vec<String>,
     /// `hawser.sandbox.http.ca.file`.
     pub ca_file: Option<PathBuf>,
+    /// `hawser.sandbox.hosts.file`.
+    pub hosts_file: Option<PathBuf>,
     /// The limits of one instance: every `hawser.sandbox.*` key that has a value, without `hawser.`.
     pub sandbox_limits: Pairs,
     /// Looks up `${provider:path:key}` for connectors.
@@ -294,6 +296,7 @@ impl WorkerConfig {
             grantable_udp: values.list("hawser.sandbox.udp"),
             grantable_env: values.list("hawser.sandbox.env"),
             ca_file: values.optional_text("hawser.sandbox.http.ca.file").map(Into::into),
+            hosts_file: values.optional_text("hawser.sandbox.hosts.file").map(Into::into),
             sandbox_limits: values.sandbox_limits(),
             warnings: warnings(&pairs),
             providers: Arc::new(providers),

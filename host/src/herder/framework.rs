@@ -59,7 +59,7 @@ impl Framework {
     /// Keys of a source connector, with those of its transforms and predicates.
     pub fn source(&self, config: &Checked<'_>) -> ConfigDef {
         let mut def = self.common(config);
-        source_keys().into_iter().for_each(|key| def.define(key));
+        source_keys().into_iter().chain(dead_letter_keys()).for_each(|key| def.define(key));
         self.enrich(&mut def, config);
         def
     }
@@ -67,7 +67,7 @@ impl Framework {
     /// Keys of a sink connector, with those of its transforms and predicates.
     pub fn sink(&self, config: &Checked<'_>) -> ConfigDef {
         let mut def = self.common(config);
-        sink_keys().into_iter().for_each(|key| def.define(key));
+        sink_keys().into_iter().chain(dead_letter_keys()).for_each(|key| def.define(key));
         self.enrich(&mut def, config);
         def
     }
@@ -471,8 +471,8 @@ fn source_keys() -> [ConfigKey; 5] {
     ]
 }
 
-fn sink_keys() -> [ConfigKey; 5] {
-    use Importance::{High, Medium};
+fn sink_keys() -> [ConfigKey; 2] {
+    use Importance::High;
     [
         ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.")
             .group(COMMON, 4, Width::Long, "Topics")
@@ -480,6 +480,13 @@ fn sink_keys() -> [ConfigKey; 5] {
         ConfigKey::new("topics.regex", Type::String, default(""), High, "Regular expression for the topics to read.")
             .group(COMMON, 4, Width::Long, "Topics regex")
             .validator(Validator::Regex),
+    ]
+}
+
+/// Kafka Connect has these for sinks alone.
+fn dead_letter_keys() -> [ConfigKey; 3] {
+    use Importance::Medium;
+    [
         ConfigKey::new(
             "errors.deadletterqueue.topic.name",
             Type::String,

@@ -22,8 +22,8 @@ use crate::record::BatchLimits;
 use crate::sandbox::{CallError, GRANT_KEYS, Grants, InstanceEnv, InstanceLimits, LIMIT_KEYS};
 use crate::store::{RawConfig, SourceOffsets, StatusStore};
 use crate::task::{
-    CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId, TaskState,
-    TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
+    CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, Starts, TaskContext, TaskHandle, TaskId,
+    TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
 };
 use crate::tenant::Policy;
 
@@ -70,6 +70,8 @@ pub struct LiveEngine {
     pub tracker: Option<Arc<StatusStore>>,
     /// Bounds short calls into plugins.
     pub calls: Semaphore,
+    /// How many tasks start at a time.
+    pub starts: Starts,
     /// Over which time rates and averages are taken.
     pub window: SampleWindow,
     /// How often Kafka clients tell their statistics; `None` for never.
@@ -377,7 +379,7 @@ impl Engine for LiveEngine {
 
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let tracker = Tracker { statuses: self.tracker.clone(), task };
-        let context = TaskContext { checkpoints: self.offsets.of(plan)?, topics: Arc::new(tracker) };
+        let context = TaskContext { checkpoints: self.offsets.of(plan)?, topics: Arc::new(tracker), starts: self.starts.clone() };
         let limits = self.env(plan, Some(task))?.limits;
         let stages = self.stages(plan)?;
         let mut clients = Vec::new();

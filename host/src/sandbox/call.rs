@@ -123,12 +123,14 @@ pub(super) async fn watch<T>(
         used += start.elapsed();
         match polled {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-            Poll::Pending if used > limits.cpu => Poll::Ready(Err(CallError::CpuDeadline { call, limit: limits.cpu })),
+            Poll::Pending if used > limits.cpu => {
+                Poll::Ready(Err(CallError::CpuDeadline { call, limit: limits.cpu, refused: None }))
+            }
             Poll::Pending => Poll::Pending,
         }
     });
     let limit = limits.deadlines.of(call);
     let answer = tokio::time::timeout(limit, metered).await;
     *cpu += used;
-    answer.unwrap_or(Err(CallError::Deadline { call, limit }))
+    answer.unwrap_or(Err(CallError::Deadline { call, limit, refused: None }))
 }

@@ -107,20 +107,24 @@ pub enum CallError {
         message: String,
     },
     /// The call took too long on the clock.
-    #[error("{call} took longer than {} ms; make it faster or raise {}", .limit.as_millis(), .call.timeout_key())]
+    #[error("{call} took longer than {} ms; make it faster or raise {}{}", .limit.as_millis(), .call.timeout_key(), in_brackets(.refused))]
     Deadline {
         /// The call.
         call: Call,
         /// What it was allowed.
         limit: Duration,
+        /// What it was refused before, and how to allow it.
+        refused: Option<String>,
     },
     /// The call computed for too long.
-    #[error("{call} computed for longer than {} ms; make it faster or raise {CPU_KEY}", .limit.as_millis())]
+    #[error("{call} computed for longer than {} ms; make it faster or raise {CPU_KEY}{}", .limit.as_millis(), in_brackets(.refused))]
     CpuDeadline {
         /// The call.
         call: Call,
         /// What it was allowed.
         limit: Duration,
+        /// What it was refused before, and how to allow it.
+        refused: Option<String>,
     },
     /// The instance asked for more than a limit of its own.
     #[error("{call} met a limit: {exceeded}")]
@@ -154,7 +158,19 @@ pub enum CallError {
     },
 }
 
+fn in_brackets(refused: &Option<String>) -> String {
+    refused.as_ref().map(|refused| format!(" ({refused})")).unwrap_or_default()
+}
+
 impl CallError {
+    /// The same error; a missed deadline says what the plugin was refused before, which may be why.
+    pub(super) fn after(mut self, refusals: Option<String>) -> CallError {
+        if let CallError::Deadline { refused, .. } | CallError::CpuDeadline { refused, .. } = &mut self {
+            *refused = refusals;
+        }
+        self
+    }
+
     /// Whether the instance is gone, so that a new one must be started.
     pub fn is_instance_dead(&self) -> bool {
         !matches!(self, CallError::Retriable(_) | CallError::InvalidConfig(_) | CallError::Fatal(_))
@@ -175,6 +191,7 @@ impl CallError {
             CallError::Deadline { .. } | CallError::CpuDeadline { .. } => "hawser.errors.PluginTimedOut",
             CallError::Limit { .. } => "hawser.errors.PluginOverLimit",
             CallError::BadAnswer { .. } => "hawser.errors.PluginBrokeInterface",
+            CallError::Retriable(_) => "org.apache.kafka.connect.errors.RetriableException",
             _ => "org.apache.kafka.connect.errors.ConnectException",
         }
     }

@@ -72,7 +72,8 @@ impl Live {
         self.store.data_mut().begin_call();
         let Live { store, limits, cpu, longest_call_cpu, .. } = &mut *self;
         let before = *cpu;
-        let answer = watch(call, limits, cpu, work(store)).await?;
+        let watched = watch(call, limits, cpu, work(store)).await;
+        let answer = watched.map_err(|error| error.after(store.data_mut().refusals.take()))?;
         *longest_call_cpu = (*longest_call_cpu).max(cpu.saturating_sub(before));
         match answer {
             Ok(answer) => Ok((self, answer)),

@@ -43,7 +43,7 @@ pub use chain::{ChainInstance, Guard, Step};
 pub use compiler::{CompileLimits, CompileOrder, compile_upload};
 pub use component::{Component, Exports, InstanceEnv};
 pub use digest::Digest;
-pub use egress::{Resolver, SystemResolver};
+pub use egress::{HostsFile, Resolver, SystemResolver};
 pub use engine::{Pooling, Sandbox, SandboxOptions};
 pub use error::{CallError, Exceeded, LoadError, SandboxError};
 pub use grants::{FileGrant, GRANT_KEYS, GrantError, Grants, Target, is_secret_key};

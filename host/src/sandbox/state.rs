@@ -84,6 +84,11 @@ impl HostState {
         self.log.forget_last_words();
     }
 
+    /// A place for the body of a request, if the instance does not hold too many.
+    pub(super) fn body_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.gate.body_place()
+    }
+
     /// Remembers that the host, not the guest, is why the call fails.
     pub(super) fn fail(&mut self, reason: String) -> wasmtime::Error {
         let error = wasmtime::Error::msg(reason.clone());

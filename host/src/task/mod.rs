@@ -20,6 +20,7 @@ mod select;
 mod sink;
 mod source;
 mod spec;
+mod starts;
 #[cfg(test)]
 mod testing;
 
@@ -29,3 +30,4 @@ pub use handle::{Target, TaskHandle, TaskId, TaskState};
 pub use plugin::{Chain, PluginSpec, SinkPlugin, SourcePlugin, StartSink, StartSource};
 pub use policy::{DeadLetterSpec, ErrorPolicy, PolicyError, Tolerance};
 pub use spec::{Checkpoints, CommitTiming, SinkSpec, SourceSpec, TaskContext, TopicTracker, spawn_sink, spawn_source};
+pub use starts::Starts;

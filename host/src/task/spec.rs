@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::run::spawn;
-use super::{ErrorPolicy, StartChain, StartSink, StartSource, TaskHandle, TaskId, TopicCreation, sink, source};
+use super::{ErrorPolicy, StartChain, StartSink, StartSource, Starts, TaskHandle, TaskId, TopicCreation, sink, source};
 use crate::convert::Converters;
 use crate::kafka::{ClientSettings, ProducerLimits, Subscription};
 use crate::record::BatchLimits;
@@ -53,6 +53,8 @@ pub struct TaskContext {
     pub checkpoints: Arc<dyn Checkpoints>,
     /// Topics in use.
     pub topics: Arc<dyn TopicTracker>,
+    /// How many start at a time.
+    pub starts: Starts,
 }
 
 /// When and how long to commit.

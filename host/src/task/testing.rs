@@ -405,7 +405,7 @@ pub(super) fn late_commits() -> CommitTiming {
 }
 
 pub(super) fn context(checkpoints: &Arc<MemoryCheckpoints>) -> TaskContext {
-    TaskContext { checkpoints: checkpoints.clone(), topics: Arc::new(Mutex::new(Vec::new())) }
+    TaskContext { checkpoints: checkpoints.clone(), topics: Arc::new(Mutex::new(Vec::new())), starts: Starts::default() }
 }
 
 pub(super) fn sink_spec(broker: &TestBroker, connector: &str, topic: &str, fake: &Fake) -> SinkSpec {

@@ -44,7 +44,7 @@ impl TopicTracker for Forgetful {
 }
 
 fn context() -> TaskContext {
-    TaskContext { checkpoints: Arc::new(Forgetful), topics: Arc::new(Forgetful) }
+    TaskContext { checkpoints: Arc::new(Forgetful), topics: Arc::new(Forgetful), starts: Starts::default() }
 }
 
 /// What both kinds of task need.

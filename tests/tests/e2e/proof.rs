@@ -169,6 +169,7 @@ impl Scene {
             "errors.deadletterqueue.topic.name": letters.name,
             "errors.deadletterqueue.topic.replication.factor": "1",
             "errors.deadletterqueue.context.headers.enable": "true",
+            "consumer.override.group.id": unique("proof"),
             // A member that comes back under its name takes its partitions at once.
             "consumer.override.group.instance.id": unique("proof"),
         });

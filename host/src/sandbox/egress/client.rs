@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::{CONNECT_TIMEOUT, DialError, Egress, refused_destination, secrets};
+use super::{CONNECT_TIMEOUT, DialError, Egress, Refusals, refused_destination, secrets};
 use crate::sandbox::grants::{Destination, Protocol, Scheme, Secret, Target, is_meant};
 use crate::sandbox::limits::{CONNECTIONS_KEY, HTTP_BODY_KEY};
 use crate::sandbox::{Grants, InstanceLimits};
@@ -111,8 +111,8 @@ impl Client {
         request.headers_mut().insert(header::HOST, host);
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         *request.uri_mut() = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
-        let left = self.body_bytes;
-        let request = request.map(|body| Capped { body, left, limit: left }.boxed_unsync());
+        let (left, refusals) = (self.body_bytes, self.egress.refusals.clone());
+        let request = request.map(|body| Capped { body, left, limit: left, refusals }.boxed_unsync());
         Ok(Admitted { origin, request })
     }
 
@@ -287,6 +287,7 @@ struct Capped {
     body: WasiBody,
     left: u64,
     limit: u64,
+    refusals: Arc<Refusals>,
 }
 
 impl Body for Capped {
@@ -298,7 +299,11 @@ impl Body for Capped {
         let length = frame.as_ref().map_or(0, data_length);
         match self.left.checked_sub(length) {
             Some(left) => self.left = left,
-            None => return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.limit))))),
+            None => {
+                let limit = self.limit;
+                self.refusals.note(&format!("the body of a request has more than {limit} bytes; raise {HTTP_BODY_KEY}"));
+                return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(limit)))));
+            }
         }
         Poll::Ready(frame)
     }

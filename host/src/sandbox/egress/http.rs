@@ -5,15 +5,19 @@ use std::io;
 use std::sync::Arc;
 
 use http::Request;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::Egress;
 use super::client::Client;
+use super::{Egress, Refusals};
+use crate::sandbox::limits::CONNECTIONS_KEY;
 use crate::sandbox::{Grants, InstanceLimits};
 
-/// Bytes of a request's body that wait in memory; one instance may hold as many bodies as handles.
+/// Bytes of a request's body that are handed on at a time. Two such pieces wait in memory for each body.
 const BODY_CHUNK_BYTES: usize = 64 << 10;
+/// Bodies that an instance may hold for each connection that it may have: those that are being sent, and as many that are being made.
+const BODIES_PER_CONNECTION: usize = 2;
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send>;
@@ -21,11 +25,28 @@ type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error
 /// The guest's requests go through here.
 pub(in crate::sandbox) struct Gate {
     client: Arc<Client>,
+    refusals: Arc<Refusals>,
+    bodies: Arc<Semaphore>,
+    max_bodies: usize,
 }
 
 impl Gate {
     pub(in crate::sandbox) fn new(egress: Egress, grants: &Grants, limits: &InstanceLimits) -> Gate {
-        Gate { client: Arc::new(Client::new(egress, grants, limits)) }
+        let max_bodies = limits.connections as usize * BODIES_PER_CONNECTION;
+        let (refusals, bodies) = (egress.refusals.clone(), Arc::new(Semaphore::new(max_bodies)));
+        Gate { client: Arc::new(Client::new(egress, grants, limits)), refusals, bodies, max_bodies }
+    }
+
+    /// A place for one more request's body, until it has been sent or dropped.
+    pub(in crate::sandbox) fn body_place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = self.bodies.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            let most = self.max_bodies;
+            self.refusals.note(&format!(
+                "it holds the bodies of {most} requests, which is all that it may; let it send or drop some, or raise {CONNECTIONS_KEY}"
+            ));
+        }
+        place
     }
 }
 

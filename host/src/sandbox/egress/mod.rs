@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::grants::{AddressKind, Destination, Protocol, Scheme, Target, is_allowed};
 pub(super) use http::Gate;
 pub(super) use network::Network;
-pub use network::{Resolver, SystemResolver};
+pub use network::{HostsFile, Resolver, SystemResolver};
 pub(super) use outgoing::link as link_outgoing;
 pub(super) use refusals::Refusals;
 pub(super) use sockets::{Sockets, check as check_sockets, link as link_sockets};

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
-use super::Resolver;
+use super::{HostsFile, Resolver};
 use crate::sandbox::tests::fixture::{OneOffset, config, env, wasm, workspace};
 use crate::sandbox::{Grants, InstanceEnv, InstanceLimits, Sandbox, SandboxOptions};
 
@@ -177,6 +177,30 @@ async fn a_name_that_changes_its_address_is_checked_where_it_leads() {
     assert!(refused.contains("DestinationIpProhibited") && refused.contains("leads to 127.0.0.2"), "{refused}");
     assert!(told().await.contains("status 200"), "of two addresses the granted one is dialled");
     assert_eq!(names.asked.load(Ordering::Relaxed), 3, "one look-up for each connection");
+}
+
+#[tokio::test]
+async fn names_of_a_file_lead_where_it_says_now() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+    let open = || HostsFile::open(file.path().to_owned());
+    write("# none\n\n127.0.0.1  one.test Two.test. # two\n::1 one.test\n");
+    let hosts = open().unwrap();
+    let lookup = async |name: &str| hosts.lookup(name).await.map(|found| found.iter().map(IpAddr::to_string).collect::<Vec<_>>());
+    assert_eq!(lookup("one.test").await.unwrap(), ["127.0.0.1", "::1"]);
+    assert_eq!(lookup("two.test").await.unwrap(), ["127.0.0.1"]);
+    assert!(lookup("localhost").await.unwrap().contains(&"127.0.0.1".to_owned()), "the system knows this one");
+    write("10.0.0.1 one.test");
+    assert_eq!(lookup("one.test").await.unwrap(), ["10.0.0.1"]);
+    for (text, expect) in
+        [("127.0.0.1 a.test\none.test", "line 2: `one.test` is no address"), ("::1 a/b", "line 1: `a/b` is no name")]
+    {
+        write(text);
+        assert!(open().unwrap_err().contains(expect));
+        assert!(lookup("one.test").await.is_err() && lookup("localhost").await.is_err(), "nothing is guessed");
+    }
+    write(&"#".repeat((1 << 20) + 1));
+    assert!(open().unwrap_err().contains("larger than 1048576 bytes"));
 }
 
 #[tokio::test]

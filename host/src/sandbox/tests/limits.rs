@@ -76,7 +76,7 @@ async fn endless_loops_meet_the_cpu_deadline() {
     for call in CALLS {
         let start = Instant::now();
         let error = meet(call, "loop", short_cpu()).await;
-        assert_eq!(error, CallError::CpuDeadline { call, limit: SHORT });
+        assert_eq!(error, CallError::CpuDeadline { call, limit: SHORT, refused: None });
         assert!(error.to_string().contains("sandbox.cpu.ms") && error.is_instance_dead());
         assert!(start.elapsed() < Duration::from_secs(5), "{call} was ended after {:?}", start.elapsed());
     }
@@ -86,7 +86,7 @@ async fn endless_loops_meet_the_cpu_deadline() {
 async fn endless_waits_meet_the_deadline_of_the_call() {
     for call in CALLS {
         let error = meet(call, "sleep", short_clock()).await;
-        assert_eq!(error, CallError::Deadline { call, limit: SHORT });
+        assert_eq!(error, CallError::Deadline { call, limit: SHORT, refused: None });
         assert!(error.to_string().contains(call.timeout_key()), "{error}");
     }
 }
@@ -173,9 +173,12 @@ async fn describe_and_validate_are_bounded() {
     let options = SandboxOptions { limits: short_cpu(), ..SandboxOptions::new(cache.path().to_owned()) };
     let sandbox = Sandbox::new(options).unwrap();
     let looping = sandbox.load(patched("loop", "1.0.0")).await.unwrap();
-    assert_eq!(looping.describe().await.unwrap_err(), CallError::CpuDeadline { call: Call::Describe, limit: SHORT });
+    assert_eq!(
+        looping.describe().await.unwrap_err(),
+        CallError::CpuDeadline { call: Call::Describe, limit: SHORT, refused: None }
+    );
     let error = looping.validate("HostileSink", &config(&[("validate", "loop")])).await.unwrap_err();
-    assert_eq!(error, CallError::CpuDeadline { call: Call::Validate, limit: SHORT });
+    assert_eq!(error, CallError::CpuDeadline { call: Call::Validate, limit: SHORT, refused: None });
 }
 
 #[tokio::test]

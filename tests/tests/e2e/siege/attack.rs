@@ -5,6 +5,8 @@ use std::path::Path;
 use hawser_e2e::{Deadline, Plugin, Rest, checkout, wait_for};
 use serde_json::{Value, json};
 
+use super::accomplice::Accomplice;
+
 /// A hostile plugin.
 pub struct Attack {
     /// The name of its file.
@@ -22,6 +24,7 @@ pub struct Battlefield<'a> {
     pub topic: &'a str,
     /// A directory of the worker's policy.
     pub granted: &'a Path,
+    pub accomplice: &'a Accomplice,
     pub log: &'a dyn Fn() -> String,
 }
 
@@ -128,8 +131,14 @@ impl Battlefield<'_> {
             config["transforms"] = json!("h");
             config["transforms.h.type"] = json!(format!("{plugin}-transform"));
         }
+        let places = [
+            ("{dir}", self.granted.display().to_string()),
+            ("{port}", self.accomplice.port.to_string()),
+            ("{deaf}", self.accomplice.deaf.to_string()),
+            ("{rest}", self.rest.url().to_owned()),
+        ];
         for (key, value) in &attack.config {
-            config[key] = json!(value.replace("{dir}", &self.granted.display().to_string()));
+            config[key] = json!(places.iter().fold(value.clone(), |value, (place, what)| value.replace(place, what)));
         }
         config
     }

@@ -30,6 +30,18 @@ pub struct Fared {
     max: f64,
 }
 
+impl Fared {
+    /// The median of each figure: a window in which the machine was busy with something else does not count.
+    pub fn median(all: &[Fared]) -> Fared {
+        let median = |figure: fn(&Fared) -> f64| {
+            let mut figures: Vec<f64> = all.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        Fared { rate: median(|it| it.rate), p99: median(|it| it.p99), p50: median(|it| it.p50), max: median(|it| it.max) }
+    }
+}
+
 /// A point in time, and the records seen until then.
 pub struct Mark(Instant, usize);
 
