@@ -3,7 +3,7 @@
 use hawser_e2e::{Deadline, Kafka, Plugin, Topic, Worker, wait_for};
 use serde_json::Value;
 
-use crate::support::{file_sink, folder, wait_lines};
+use crate::support::{file_sink, folder, lines, wait_lines};
 
 /// The broker of the sink's records goes; the worker's own stays.
 #[test]
@@ -53,5 +53,9 @@ fn a_sink_whose_broker_is_away_stands_still() {
     task("the task to move again", &moves);
     metric("0.0");
     topic.produce(["two"]);
-    assert_eq!(wait_lines(&output, 2), ["one", "two"]);
+    // A record whose commit was cut off by the stop may come again.
+    wait_for("the next record", Deadline::LONG, || {
+        let lines = lines(&output);
+        if lines.last().is_some_and(|line| line == "two") { Ok(()) } else { Err(format!("{lines:?}")) }
+    });
 }
