@@ -11,7 +11,7 @@ use hawser::kafka::{ClientSettings, ProducerLimits, Subscription};
 use hawser::record::{BatchLimits, SchemaTable};
 use hawser::sandbox::Component;
 use hawser::task::{
-    Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, SinkSpec, SourceSpec, TaskContext, TaskHandle, TaskId, TaskState,
+    Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, SinkSpec, SourceSpec, Starts, TaskContext, TaskHandle, TaskId, TaskState,
     TopicTracker, spawn_sink, spawn_source,
 };
 
