@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 times=()
 not_run=()
 left_out=()   # arguments that leave out tests that cannot run here, or need not run again
+e2e_threads=4   # more than cores: these tests mostly wait, for groups, intervals and restarts
 
 step() {   # step NAME COMMAND...
     local name=$1 began=$SECONDS
@@ -21,7 +22,7 @@ against_kafka() {
         not_run+=("end-to-end tests against Apache Kafka: none could be started (see above)")
         return
     fi
-    HAWSER_TEST_BROKER=kafka KAFKA_BOOTSTRAP=$KAFKA_BOOTSTRAP cargo test --workspace --test e2e -- "${left_out[@]}"
+    HAWSER_TEST_BROKER=kafka KAFKA_BOOTSTRAP=$KAFKA_BOOTSTRAP cargo test --workspace --test e2e -- --test-threads "$e2e_threads" "${left_out[@]}"
     # Minutes of attacks, to which the broker makes no difference.
     left_out+=(--skip siege::)
 }
@@ -47,7 +48,7 @@ with_registry() {   # the end-to-end tests share one schema registry
 }
 
 against_dev_broker() {
-    HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e -- "${left_out[@]}"
+    HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e -- --test-threads "$e2e_threads" "${left_out[@]}"
 }
 
 end() {
