@@ -6,7 +6,7 @@ BIN = $(or $(CARGO_TARGET_DIR),target)/release
 SECONDS = 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve plugins test lint bench bench-programs scale fuzz kafka clean setup worker
+.PHONY: help run serve plugins test lint bench bench-programs scale fuzz compare kafka clean setup worker
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ scale: bench-programs ## 1,000 idle connectors on one worker: memory, threads, d
 
 fuzz: setup ## every fuzz target, guided by coverage, SECONDS each (make fuzz SECONDS=1200)
 	@scripts/fuzz.sh $(SECONDS)
+
+compare: ## the REST API beside a real Kafka Connect's: some 820 requests to both, each difference told (some minutes)
+	@scripts/compare.sh
 
 kafka: setup ## a real Kafka on a free port of this machine (stop it with scripts/kafka.sh stop)
 	@scripts/setup.sh test

@@ -15,7 +15,9 @@ use hawser::herder::{Herder, Parts, Settings};
 use hawser::metrics::Vitals;
 use hawser::plugin::{Catalogue, CatalogueLimits};
 use hawser::sandbox::{Pooling, Sandbox, SandboxOptions};
-use hawser::store::{CompactedLog, ConfigStore, Entry, LogReader, LogRecord, OffsetStore, RawConfig, StatusStore, StoreError};
+use hawser::store::{
+    CompactedLog, ConfigStore, Entry, LogReader, LogRecord, OffsetStore, RawConfig, SourceOffsets, StatusStore, StoreError,
+};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tracing_subscriber::filter::LevelFilter;
@@ -138,6 +140,10 @@ impl Engine for FakeEngine {
     fn start_task(&self, _: &Plan, _: u32, _: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let phase = if paused { TaskPhase::Paused } else { TaskPhase::Running };
         Ok(Box::new(FakeTask(watch::Sender::new(phase))))
+    }
+
+    fn source_offsets(&self, _: &Plan) -> Result<Arc<SourceOffsets>, String> {
+        Err("no topics of its own".to_owned())
     }
 
     async fn group_offsets(&self, _: &Plan) -> Result<Vec<GroupOffset>, GroupError> {

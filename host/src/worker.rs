@@ -21,6 +21,7 @@ use crate::herder::framework::Framework;
 use crate::herder::installed::Installed;
 use crate::herder::live::LiveEngine;
 use crate::herder::loggers::Loggers;
+use crate::herder::source_stores::SourceStores;
 use crate::herder::{Herder, Measuring, Parts, Settings};
 use crate::kafka::{Admin, ClientKind, ClientSettings};
 use crate::metrics::NameSets;
@@ -350,6 +351,10 @@ async fn start_herder(
 ) -> Result<Arc<Herder>> {
     let classes: Arc<dyn Classes> = Arc::new(Installed::new(Arc::clone(&catalogue)));
     let (offsets, statuses) = (Arc::new(stores.offsets), Arc::new(stores.statuses));
+    let offsets_topic = match &config.mode {
+        Mode::Distributed(cluster) => Some(cluster.offsets.clone()),
+        Mode::Standalone { .. } => None,
+    };
     let engine = LiveEngine {
         catalogue: Arc::clone(&catalogue),
         worker: config.pairs.clone(),
@@ -359,7 +364,7 @@ async fn start_herder(
         overrides: config.override_policy.clone(),
         commit: CommitTiming { interval: config.offset_flush_interval, timeout: config.offset_flush_timeout },
         topic_creation: config.topic_creation,
-        offsets: Arc::clone(&offsets),
+        offsets: SourceStores::new(config.pairs.clone(), Arc::clone(&offsets), offsets_topic),
         tracker: config.topic_tracking.then(|| Arc::clone(&statuses)),
         calls: LiveEngine::calls(),
         starts: Starts::default(),

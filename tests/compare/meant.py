@@ -29,6 +29,18 @@ RANGE = "how a version range is printed"
 RESET = "the reset of what is not there fails: ours succeeds"
 CAUSE = "a failure of Kafka without its cause: ours has it"
 
+OPTIONS = "OPTIONS lists the methods in another order, and its text has a charset"
+OPENAPI = "a document of the API is served"
+REGISTRY = "converters with a schema registry come with the worker"
+SANDBOX = "keys of the sandbox are defined beside a connector's own"
+STATUS = "a status has `hawser` in it"
+PREDICATE = "an alias of a predicate that is not there is found here, there when the task starts"
+
+HASH = "the keys of a converter come in the order of a hash table: ours in that of their definition"
+NULL = "null where Java cannot have it is 500: ours is as if the key were absent"
+TOPICS = "with any key of topic.creation the two of the group `default` are needed: ours says so at once, there the task fails"
+JAVA = "a class of Java that is no converter: ours is no class at all"
+
 PLUGIN_KEYS = re.compile(r"\.(file|topic|batch\.size|task\.index|task\.count)(\.|$)|transforms\.a\.static\.value|error_count$")
 OWN_KEYS = re.compile(r"(\.|converter\.)validate$")
 
@@ -45,6 +57,11 @@ def meant(case, place, connect, hawser, answers):
         return HTML if ours["status"] < 500 else None
     if case.name in ("POST /connectors/x/tasks", "OPTIONS /connectors/x/tasks"):
         return INTERNAL
+    if case.method == "OPTIONS" and theirs["status"] == ours["status"] == 200:
+        same = sorted(re.split("[, ]+", theirs["body"])) == sorted(re.split("[, ]+", ours["body"]))
+        return OPTIONS if place == ".headers.content-type" or (place == ".body" and same) else None
+    if case.path == "/openapi.json":
+        return OPENAPI
     if "(3 MB)" in case.name and ours["status"] == 413:
         return LARGE
     if ours["status"] == 400 and BODY.match(place) and theirs["status"] in (400, 500):
@@ -62,7 +79,24 @@ def meant(case, place, connect, hawser, answers):
         return VERSIONS
     if place.endswith(".order") and connect == "(absent)":
         return ORDER
+    if re.search(r"\.hawser$", place) and connect == "(absent)":
+        return STATUS
+    if place.startswith(".body.io.confluent.connect.") and connect == "(absent)":
+        return REGISTRY
     if "/connector-plugins/" in case.path:
+        if theirs["status"] == 500 and "NullPointerException" in said and ours["status"] == 200:
+            return NULL
+        if place.endswith(".converter.value.recommended_values") and connect == [name for name in hawser if not name.startswith("io.confluent.")]:
+            return REGISTRY
+        if (place.startswith(".body.configs.sandbox.") and connect == "(absent)") or (place == ".body.groups" and "Sandbox" in hawser):
+            same = place != ".body.groups" or sorted(connect) == sorted(group for group in hawser if group != "Sandbox")
+            return SANDBOX if same else None
+        if place == ".body.configs (order)" and without_converters(connect) == without_converters(hawser):
+            return HASH
+        if "java.lang.String" in case.name and place.startswith(".body.configs.key.converter.value."):
+            return JAVA
+        if place.endswith(".predicate.value.errors") and connect == []:
+            return PREDICATE
         if "?version=" in case.path and place == ".body.message":
             return RANGE
         if place in (".status", ".body") and "InsertField$Key" in case.path:
@@ -71,6 +105,8 @@ def meant(case, place, connect, hawser, answers):
             return PLUGIN
         if ".producer.override.bad." in place or (place == ".body.error_count" and "(overrides)" in case.name):
             return OVERRIDES
+        if place == ".body.error_count" and case.is_of_framework:
+            return TOPICS if "(topic.creation.groups=" in case.name and hawser == connect + 2 else None
         if PLUGIN_KEYS.search(place):
             return PLUGIN
         if place == ".body.groups" and sorted(connect) == sorted(hawser):
@@ -100,6 +136,10 @@ def meant(case, place, connect, hawser, answers):
     if case.name == "GET /connectors (at the end)":
         return HTML
     return None
+
+
+def without_converters(keys):
+    return [key for key in keys if not re.search(r"(key|value|header)\.converter\.", key)]
 
 
 def message(answer):

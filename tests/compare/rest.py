@@ -3,8 +3,8 @@
 
     tests/compare/rest.py [--all] [FILTER]
 
-`--all` prints meant differences too; FILTER: only differences of requests with this text. Needs what `scripts/kafka.sh` needs, a built worker
-(target/debug/hawser or HAWSER_BIN) and target/plugins (`scripts/plugins.sh plugins/file plugins/transforms`). Ends with 1 if a difference is
+`--all` prints meant differences too; FILTER: only differences of requests with this text. `make compare` builds what this needs:
+a worker (target/debug/hawser or HAWSER_BIN) and target/plugins. It also needs what `scripts/kafka.sh` needs. Ends with 1 if a difference is
 not meant. `KEEP_LOGS=1` keeps the servers' logs.
 """
 
@@ -105,8 +105,8 @@ def named(item):
         return item["class"]
     if "definition" in item:
         return (item.get("value") or item.get("definition") or {}).get("name")
-    if isinstance(item.get("id"), dict):
-        return f"task {item['id']['task']}"
+    if "id" in item:
+        return f"task {item['id']['task'] if isinstance(item['id'], dict) else item['id']}"
     return item.get("name")
 
 

@@ -1,4 +1,5 @@
-"""The two that are compared: a real Kafka Connect and a Hawser worker, on one Kafka. Everything on loopback, in a folder of its own."""
+"""The two that are compared: a real Kafka Connect and a Hawser worker, each on a Kafka of its own, because sinks of one name are members
+of one consumer group. Everything on loopback, in a folder of its own."""
 
 import http.client
 import os
@@ -94,15 +95,14 @@ class Server:
 
 
 class Both:
-    """A Kafka, a Kafka Connect and a Hawser worker, with the file connectors in both."""
+    """A Kafka Connect and a Hawser worker, each with a Kafka, and with the file connectors in both."""
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hawser-compare-"))
         self.servers = []
         try:
-            bootstrap = self._kafka("start")
-            self.servers.append(self._connect(bootstrap))
-            self.servers.append(self._hawser(bootstrap))
+            self.servers.append(self._connect(self._kafka("start", "connect")))
+            self.servers.append(self._hawser(self._kafka("start", "hawser")))
         except BaseException:
             self.__exit__()
             raise
@@ -111,14 +111,15 @@ class Both:
     def __exit__(self, *_):
         for server in self.servers:
             server.stop()
-        self._kafka("stop")
+        for of in ("connect", "hawser"):
+            self._kafka("stop", of)
         if os.environ.get("KEEP_LOGS"):
             print(f"logs and files are in {self.folder}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _kafka(self, what):
-        command = [ROOT / "scripts/kafka.sh", what, "--dir", self.folder / "kafka"]
+    def _kafka(self, what, of):
+        command = [ROOT / "scripts/kafka.sh", what, "--dir", self.folder / f"kafka-{of}"]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def _connect(self, bootstrap):

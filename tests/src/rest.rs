@@ -56,7 +56,12 @@ impl Rest {
     /// A client of the worker at `url` (`http://HOST:PORT`).
     pub fn new(url: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default(); // reqwest brings none; another client may have been first
-        let client = Client::builder().timeout(REQUEST_TIMEOUT).build().expect("HTTP client");
+        Self::with(url, Client::builder())
+    }
+
+    /// The same with a client of one's own making.
+    pub fn with(url: &str, client: reqwest::ClientBuilder) -> Self {
+        let client = client.timeout(REQUEST_TIMEOUT).build().expect("HTTP client");
         Self { url: url.trim_end_matches('/').to_owned(), client }
     }
 

@@ -21,6 +21,10 @@ const LOG_LINES: usize = 60;
 pub struct WorkerBuilder {
     /// The worker properties; `None` with `--dev`.
     properties: Option<Vec<(String, String)>>,
+    /// A properties file to start with as it is, instead of `properties`.
+    file: Option<PathBuf>,
+    /// Whether it listens where its properties say, and not on a free port of loopback.
+    own_listeners: bool,
     env: Vec<(String, String)>,
     args: Vec<String>,
 }
@@ -37,7 +41,12 @@ pub struct Worker {
 impl Worker {
     /// `hawser serve --dev`: embedded broker, one worker.
     pub fn dev() -> WorkerBuilder {
-        WorkerBuilder { properties: None, env: Vec::new(), args: Vec::new() }
+        WorkerBuilder { properties: None, file: None, own_listeners: false, env: Vec::new(), args: Vec::new() }
+    }
+
+    /// A worker from this properties file, as it is; what must be other is given on the command line.
+    pub fn from_file(file: &Path) -> WorkerBuilder {
+        WorkerBuilder { file: Some(file.to_path_buf()), ..Worker::dev() }
     }
 
     /// A worker that keeps its state in files and its records in `kafka`.
@@ -93,6 +102,11 @@ impl Worker {
         files
     }
 
+    /// Adds an argument of the command line, for the next start.
+    pub fn add_arg(&mut self, arg: &str) {
+        self.builder.args.push(arg.to_owned());
+    }
+
     /// Kills it with SIGKILL: a crash.
     #[track_caller]
     pub fn kill(&mut self) {
@@ -118,6 +132,19 @@ impl Worker {
         let (child, rest) = spawn(&self.builder, self.dir.path());
         self.child = Some(child);
         self.rest = rest;
+    }
+
+    /// Starts it again and waits until it has given up; returns its log.
+    #[track_caller]
+    pub fn fails_to_start(&mut self) -> String {
+        assert!(self.child.is_none(), "the worker runs");
+        match try_spawn(&self.builder, self.dir.path()) {
+            Ok((child, _)) => {
+                self.child = Some(child);
+                panic!("the worker serves");
+            }
+            Err(_) => self.log(),
+        }
     }
 
     /// Whether the process still runs.
@@ -155,7 +182,7 @@ impl Drop for Worker {
 
 impl WorkerBuilder {
     fn new(kafka: &Kafka) -> Self {
-        Self { properties: Some(Vec::new()), env: Vec::new(), args: Vec::new() }
+        Self { properties: Some(Vec::new()), ..Worker::dev() }
             .set("bootstrap.servers", kafka.bootstrap())
             .set("key.converter", "org.apache.kafka.connect.storage.StringConverter")
             .set("value.converter", "org.apache.kafka.connect.json.JsonConverter")
@@ -195,6 +222,12 @@ impl WorkerBuilder {
             }
             Err(_) => std::fs::read_to_string(log_path(dir.path())).unwrap_or_default(),
         }
+    }
+
+    /// Lets it listen where its properties say; `https://127.0.0.1:0` is a free port.
+    pub fn own_listeners(mut self) -> Self {
+        self.own_listeners = true;
+        self
     }
 
     /// Adds an argument of the command line.
@@ -239,11 +272,14 @@ fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), Strin
     let log = || File::options().create(true).append(true).open(log_path(dir)).expect("worker.log");
     let mut command = Command::new(files::binary("hawser", "HAWSER_BIN"));
     command.arg("serve");
-    match &builder.properties {
-        None => {
+    match (&builder.file, &builder.properties) {
+        (Some(file), _) => {
+            command.arg("--config").arg(file);
+        }
+        (None, None) => {
             command.arg("--dev");
         }
-        Some(properties) => {
+        (None, Some(properties)) => {
             let file = dir.join("worker.properties");
             let granted = format!("hawser.sandbox.files={}\n", dir.display()); // what its connectors may be granted
             let lines: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
@@ -252,8 +288,11 @@ fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), Strin
             command.arg("--config").arg(file);
         }
     }
+    if !builder.own_listeners {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     let mut child = command
-        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg("--data-dir")
         .arg(data_folder(dir))
         .args(&builder.args)
         .envs(builder.env.iter().map(|(key, value)| (key, value)))

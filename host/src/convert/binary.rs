@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use super::ConvertError;
 use super::classes::Setting;
+use super::column::{Cells, ConvertedCells};
 use super::config::ConfigError;
 use super::converter::{Converter, Decoded, Encoded, Kept, Place};
+use super::data::value::{plain_double, plain_float};
 use super::data::write::{write_integer, write_json_double, write_json_float};
 use super::data::{Kind, Schema, Value};
+use super::numbers::{float_fraction, fraction, integer, put, read_column, write_column};
 use super::payload::Schemas;
+use super::schema_column::SchemaColumn;
 use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SchemaId};
 
 /// Bytes as they stand.
@@ -172,56 +176,77 @@ impl Width {
                 b"false" => 0,
                 _ => return None,
             }),
-            Width::Short => out.extend_from_slice(&i16::try_from(parse_integer(payload)?).ok()?.to_be_bytes()),
-            Width::Integer => out.extend_from_slice(&i32::try_from(parse_integer(payload)?).ok()?.to_be_bytes()),
-            Width::Long => out.extend_from_slice(&parse_integer(payload)?.to_be_bytes()),
-            Width::Float => out.extend_from_slice(&parse_fraction::<f32>(payload)?.to_be_bytes()),
+            Width::Short => out.extend_from_slice(&i16::try_from(integer(payload, payload.len())?).ok()?.to_be_bytes()),
+            Width::Integer => out.extend_from_slice(&i32::try_from(integer(payload, payload.len())?).ok()?.to_be_bytes()),
+            Width::Long => out.extend_from_slice(&integer(payload, payload.len())?.to_be_bytes()),
+            Width::Float => {
+                let number = float_fraction(payload, payload.len()).or_else(|| parse_fraction(payload))?;
+                out.extend_from_slice(&number.to_be_bytes());
+            }
             Width::Double => {
-                let number = parse_short_fraction(payload).or_else(|| parse_fraction::<f64>(payload))?;
+                let number = fraction(payload, payload.len()).or_else(|| parse_fraction(payload))?;
                 out.extend_from_slice(&number.to_be_bytes());
             }
         }
         Some(())
     }
-}
 
-/// Digits that a 64-bit integer has room for, whatever they are.
-const SAFE_DIGITS: usize = 18;
-
-/// An integer as JSON spells it.
-fn parse_integer(payload: &[u8]) -> Option<i64> {
-    let digits = payload.strip_prefix(b"-").unwrap_or(payload);
-    let negative = digits.len() < payload.len();
-    match digits.len() {
-        0 => None,
-        1..=SAFE_DIGITS => {
-            let number = parse_digits(0, digits)?.cast_signed();
-            Some(if negative { -number } else { number })
+    /// The texts of numbers that stand one after the other, and their lengths; `None` where one has to be looked at more closely.
+    fn read_column(self, data: &[u8]) -> Option<(Vec<u8>, Vec<i32>)> {
+        match self {
+            Width::Boolean => write_column(data, |byte: [u8; 1], block: &mut [u8; 5]| match byte {
+                [0] => put(b"false", block),
+                [1] => put(b"true", block),
+                _ => None,
+            }),
+            Width::Short => write_column(data, |number, block: &mut [u8; 6]| {
+                put(itoa::Buffer::new().format(i16::from_be_bytes(number)).as_bytes(), block)
+            }),
+            Width::Integer => write_column(data, |number, block: &mut [u8; 11]| {
+                put(itoa::Buffer::new().format(i32::from_be_bytes(number)).as_bytes(), block)
+            }),
+            Width::Long => write_column(data, |number, block: &mut [u8; 20]| {
+                put(itoa::Buffer::new().format(i64::from_be_bytes(number)).as_bytes(), block)
+            }),
+            Width::Float => write_column(data, |number, block: &mut [u8; 24]| {
+                let number = f32::from_be_bytes(number);
+                put(plain_float(number, &mut zmij::Buffer::new())?.as_bytes(), block)
+            }),
+            Width::Double => write_column(data, |number, block: &mut [u8; 24]| {
+                let number = f64::from_be_bytes(number);
+                put(plain_double(number, &mut zmij::Buffer::new())?.as_bytes(), block)
+            }),
         }
-        _ => digits.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(payload).ok()?.parse().ok()).flatten(),
+    }
+
+    /// The way back.
+    fn write_column(self, data: &[u8], lengths: &[i32]) -> Option<(Vec<u8>, Vec<i32>)> {
+        match self {
+            Width::Boolean => read_column(data, lengths, |bytes, length| match bytes.get(..length)? {
+                b"true" => Some([1]),
+                b"false" => Some([0]),
+                _ => None,
+            }),
+            Width::Short => {
+                read_column(data, lengths, |bytes, length| Some(i16::try_from(integer(bytes, length)?).ok()?.to_be_bytes()))
+            }
+            Width::Integer => {
+                read_column(data, lengths, |bytes, length| Some(i32::try_from(integer(bytes, length)?).ok()?.to_be_bytes()))
+            }
+            Width::Long => read_column(data, lengths, |bytes, length| Some(integer(bytes, length)?.to_be_bytes())),
+            Width::Float => read_column(data, lengths, |bytes, length| {
+                let number = float_fraction(bytes, length).or_else(|| parse_fraction(bytes.get(..length)?))?;
+                Some(number.to_be_bytes())
+            }),
+            Width::Double => read_column(data, lengths, |bytes, length| {
+                let number = fraction(bytes, length).or_else(|| parse_fraction(bytes.get(..length)?))?;
+                Some(number.to_be_bytes())
+            }),
+        }
     }
 }
 
-/// Goes on with a number that has room for these digits.
-fn parse_digits(number: u64, digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(number, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
-}
-
-/// A decimal fraction of at most 15 digits without an exponent: the quotient of two numbers that a double holds exactly is rounded once, and
-/// so is the nearest double.
-fn parse_short_fraction(payload: &[u8]) -> Option<f64> {
-    const MAX_LENGTH: usize = 16;
-    const POWERS: [f64; 15] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
-    let digits = payload.strip_prefix(b"-").unwrap_or(payload);
-    let point = digits.iter().position(|byte| *byte == b'.')?;
-    let (whole, fraction) = (digits.get(..point)?, digits.get(point + 1..)?);
-    if digits.len() > MAX_LENGTH || whole.is_empty() || fraction.is_empty() {
-        return None;
-    }
-    let number = parse_digits(parse_digits(0, whole)?, fraction)? as f64 / POWERS.get(fraction.len())?;
-    Some(if digits.len() < payload.len() { -number } else { number })
-}
-
+/// A number as JSON spells it, which the standard library reads.
 fn parse_fraction<T: std::str::FromStr>(payload: &[u8]) -> Option<T> {
     let digits = payload.strip_prefix(b"-").unwrap_or(payload);
     digits.first().is_some_and(u8::is_ascii_digit).then(|| std::str::from_utf8(payload).ok()?.parse().ok()).flatten()
@@ -314,55 +339,29 @@ impl Converter for FixedConverter {
         }
         self.write(&value, out)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn decode_column(&mut self, cells: Cells<'_>) -> Option<ConvertedCells> {
+        let width = self.width.bytes() as i32;
+        let alone = cells.alone().filter(|alone| alone.lengths.iter().all(|length| *length == width));
+        match alone.and_then(|alone| self.width.read_column(alone.data)) {
+            Some((data, lengths)) => {
+                let schemas = SchemaColumn::of(self.id, lengths.len());
+                Some(ConvertedCells { data, lengths, schemas })
+            }
+            None => cells.convert(|place, _, bytes, out| Ok(self.decode(place, bytes, out)?.parts())),
+        }
+    }
 
-    #[test]
-    fn numbers_are_read_as_the_standard_library_reads_them() {
-        for text in [
-            "0",
-            "-0",
-            "7",
-            "-12",
-            "007",
-            "999999999999999999",
-            "1000000000000000000",
-            "9223372036854775807",
-            "-9223372036854775808",
-            "9223372036854775808",
-            "1.5",
-            "1e3",
-            "",
-            "-",
-            "+1",
-            "12a",
-            "99999999999999999999999",
-        ] {
-            let expect = if text.starts_with('+') { None } else { text.parse().ok() };
-            assert_eq!(parse_integer(text.as_bytes()), expect, "{text}");
-        }
-        for text in [
-            "0.0",
-            "-0.0",
-            "1.5",
-            "-123456.25",
-            "0.1",
-            "0.30000000000000",
-            "99999999999999.9",
-            "123456789.123456",
-            "0.00000000000001",
-            "123456789012345.6",
-        ] {
-            let expect: f64 = text.parse().unwrap();
-            let short = parse_short_fraction(text.as_bytes());
-            assert!(short.is_none_or(|short| short.to_bits() == expect.to_bits()), "{text}: {short:?}");
-            assert_eq!(short.is_some(), text.len() <= 16, "{text}");
-        }
-        for text in ["", "-", ".", "1.", ".5", "1.5e3", "1,5", "1", "NaN", "1.5.5"] {
-            assert_eq!(parse_short_fraction(text.as_bytes()), None, "{text}");
+    fn encode_column(&mut self, cells: Cells<'_>) -> Option<ConvertedCells> {
+        let alone = cells.alone().filter(|alone| !alone.schemas.is_empty() && alone.schemas.iter().all(|id| *id == self.id));
+        match alone.and_then(|alone| self.width.write_column(alone.data, alone.lengths)) {
+            Some((data, lengths)) => {
+                let schemas = SchemaColumn::of(SCHEMA_BYTES, lengths.len());
+                Some(ConvertedCells { data, lengths, schemas })
+            }
+            None => cells.convert(|place, schema, payload, out| {
+                Ok((SCHEMA_BYTES, self.encode(place, schema, payload, out)? == Encoded::Bytes))
+            }),
         }
     }
 }

@@ -22,6 +22,17 @@ pub struct Cells<'a> {
     capacity: usize,
 }
 
+/// Cells between which no other bytes stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone<'a> {
+    /// The bytes of all cells.
+    pub data: &'a [u8],
+    /// Bytes in each cell.
+    pub lengths: &'a [i32],
+    /// How each cell is to be read; empty: all are bytes.
+    pub schemas: &'a [SchemaId],
+}
+
 /// A converted column, and the buffer that it shares with those that were not converted.
 #[derive(Debug, Default)]
 pub struct ConvertedCells {
@@ -37,6 +48,17 @@ impl<'a> Cells<'a> {
     /// One side of `batch`; what comes out has about `capacity` bytes.
     pub(super) fn new(batch: &'a Batch, side: Side, capacity: usize) -> Self {
         Cells { batch, side, capacity }
+    }
+
+    /// The cells, if there are some and the batch holds no bytes but theirs.
+    pub(super) fn alone(&self) -> Option<Alone<'a>> {
+        let batch = self.batch;
+        let (lengths, schemas, others) = match self.side {
+            Side::Key => (&batch.key_lengths, &batch.key_schemas, &batch.value_lengths),
+            Side::Value => (&batch.value_lengths, &batch.value_schemas, &batch.key_lengths),
+        };
+        let is_alone = !lengths.is_empty() && others.is_empty() && batch.header_lengths.is_empty();
+        is_alone.then_some(Alone { data: &batch.data, lengths, schemas })
     }
 
     /// Converts each cell by `convert`, which is given its place, schema and bytes, appends to the buffer, and answers the schema of what

@@ -22,6 +22,7 @@ mod error;
 mod header;
 mod json;
 mod json_schema;
+mod numbers;
 mod payload;
 mod protobuf;
 mod registry;

@@ -135,6 +135,45 @@ fn fixed_widths() {
     boolean.encodes("json", Some(b"1"), Err("BooleanConverter is not compatible with objects of type class java.lang.Long"));
 }
 
+/// Alone in their batches, values are converted a column at a time; beside keys, one by one.
+#[test]
+fn columns_of_numbers_are_converted_as_their_cells_are() {
+    let values = |values: &[Vec<u8>], key: Option<&[u8]>| {
+        let mut builder = BatchBuilder::default();
+        for value in values {
+            builder.push(Record { topic: "t", key, value: Some(value), ..Record::default() }, []);
+        }
+        builder.finish()
+    };
+    let cells = |batch: &Batch| {
+        batch.records().map(|record| (record.value_schema(), record.value.map(<[u8]>::to_vec))).collect::<Vec<_>>()
+    };
+    let bits = |step: u64| step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let double = move |step: u64| ((bits(step) >> 20) as f64 / 1000.0) / 10_f64.powi((step % 12) as i32);
+    type Make = Box<dyn Fn(u64) -> Vec<u8>>;
+    let all: [(&str, Make); 7] = [
+        ("Boolean", Box::new(move |step| vec![(bits(step) >> 63) as u8])),
+        ("Short", Box::new(move |step| ((bits(step) >> 40) as i16).to_be_bytes().to_vec())),
+        ("Integer", Box::new(move |step| ((bits(step) >> 20) as i32 >> (step % 32)).to_be_bytes().to_vec())),
+        ("Long", Box::new(move |step| ((bits(step) as i64) >> (step % 64)).to_be_bytes().to_vec())),
+        ("Float", Box::new(move |step| (double(step) as f32).to_be_bytes().to_vec())),
+        ("Double", Box::new(move |step| double(step).to_be_bytes().to_vec())),
+        ("Double", Box::new(move |step| (-double(step).trunc()).to_be_bytes().to_vec())),
+    ];
+    for (class, make) in all {
+        for begin in (0..20_000).step_by(10) {
+            let numbers: Vec<_> = (begin..begin + 10).map(&make).collect();
+            let mut converters = Values::new(class, &[]).converters;
+            let mut there = |key| converters.try_decode(values(&numbers, key)).unwrap().batch;
+            let (alone, beside) = (there(None), there(Some(b"key")));
+            assert_eq!(cells(&alone), cells(&beside), "{class}");
+            let mut back = |batch| cells(&converters.try_encode(batch).unwrap().batch);
+            let expect: Vec<_> = numbers.iter().map(|number| (0, Some(number.clone()))).collect();
+            assert_eq!((back(alone), back(beside)), (expect.clone(), expect), "{class}");
+        }
+    }
+}
+
 #[test]
 fn causes_are_told() {
     let mut boolean = Values::new("Boolean", &[]);

@@ -12,6 +12,12 @@ use super::model::{ConfigKeyInfo, ConfigValueInfo};
 /// What stands in for a value that nobody may see.
 pub const HIDDEN: &str = "[hidden]";
 
+/// Most bytes of a connector's name: with all of them escaped it still fits into the URLs that servers and proxies take.
+pub const MAX_NAME_BYTES: usize = 2048;
+
+/// Most aliases of one kind in a connector: each brings keys and checks of its own.
+pub const MAX_ALIASES: usize = 500;
+
 /// Type of a key's value. On the wire every value is a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -31,7 +37,7 @@ pub enum Type {
 }
 
 /// How much a key matters, for user interfaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Importance {
@@ -126,9 +132,9 @@ pub enum Validator {
     OneOfIgnoringCase(Vec<String>),
     /// A string with something in it; null is let through.
     NonEmpty,
-    /// A connector's name: not empty, without control characters; null is let through.
+    /// A connector's name: not empty, not longer than [`MAX_NAME_BYTES`], without control characters; null is let through.
     Name,
-    /// A list without duplicates, and not null.
+    /// A list of at most [`MAX_ALIASES`] without duplicates, and not null.
     UniqueAliases,
     /// A list without duplicates and empty elements, and not null (KIP-1161).
     DistinctItems,
@@ -182,6 +188,9 @@ impl Validator {
             }
             (Validator::NonEmpty, _) if text == Some("") => invalid("String must be non-empty"),
             (Validator::Name, _) if text == Some("") => invalid("String may not be empty"),
+            (Validator::Name, _) if text.is_some_and(|text| text.len() > MAX_NAME_BYTES) => {
+                Err(format!("Invalid value for configuration {key}: String may have at most {MAX_NAME_BYTES} bytes"))
+            }
             (Validator::Name, _) => match text.map(control_characters) {
                 Some(found) if !found.is_empty() => invalid(&format!(
                     "String may not contain control sequences but had the following ASCII chars: {}",
@@ -190,6 +199,9 @@ impl Validator {
                 _ => Ok(()),
             },
             (Validator::UniqueAliases, None) => invalid("entry must be non null"),
+            (Validator::UniqueAliases, Some(Value::List(items))) if items.len() > MAX_ALIASES => {
+                Err(format!("Configuration '{key}' may have at most {MAX_ALIASES} aliases."))
+            }
             (Validator::UniqueAliases, Some(Value::List(items))) if has_duplicate(items) => invalid("Duplicate alias provided."),
             (Validator::DistinctItems, None) => Err(format!("Configuration '{key}' values must not be null.")),
             (Validator::DistinctItems, Some(Value::List(items))) if items.iter().any(String::is_empty) => {
@@ -300,13 +312,13 @@ impl ConfigKey {
     }
 
     /// The key under a prefix, in a group of its own: Kafka's `ConfigDef.embed`.
-    pub fn embedded(mut self, prefix: &str, group: &str, first_order: i32) -> ConfigKey {
+    fn embedded(mut self, prefix: &str, group: &str, order: i32) -> ConfigKey {
         self.name.insert_str(0, prefix);
         self.group = Some(match &self.group {
             Some(own) => format!("{group}: {own}"),
             None => group.to_owned(),
         });
-        self.order += first_order;
+        self.order = order;
         for dependent in &mut self.dependents {
             dependent.insert_str(0, prefix);
         }
@@ -495,6 +507,22 @@ impl ConfigDef {
         }
     }
 
+    /// Adds the keys of another under a prefix, in a group of their own, where they are numbered from `first` on in the order of
+    /// Kafka's `ConfigDef.sortedConfigs`.
+    pub fn embed(&mut self, prefix: &str, group: &str, first: i32, mut child: ConfigDef) {
+        let groups = child.groups();
+        child.keys.sort_by(|one, other| {
+            let rank = |key: &ConfigKey| {
+                let place = key.group.as_ref().and_then(|group| groups.iter().position(|known| known == group));
+                (place, key.order, key.default != Default::Required, key.importance)
+            };
+            rank(one).cmp(&rank(other)).then_with(|| one.name.cmp(&other.name))
+        });
+        for (order, key) in (first..).zip(child.keys) {
+            self.define(key.embedded(prefix, group, order));
+        }
+    }
+
     /// Whether it has the key.
     pub fn contains(&self, name: &str) -> bool {
         self.keys.iter().any(|key| key.name == name)
@@ -640,7 +668,7 @@ mod tests {
         );
         assert_eq!(
             (key.name.as_str(), key.group.as_deref(), key.order, key.display_name.as_str()),
-            ("transforms.a.predicate", Some("Transforms: a"), 0, "predicate")
+            ("transforms.a.predicate", Some("Transforms: a"), 1, "predicate")
         );
     }
 }

@@ -10,7 +10,7 @@ use super::classes::FoundClass;
 use super::config_def::ConfigValue;
 use super::plan::Plan;
 use crate::metrics::Vitals;
-use crate::store::RawConfig;
+use crate::store::{RawConfig, SourceOffsets};
 
 /// A configuration with its references resolved: it may hold secrets.
 pub type Config = Vec<(String, String)>;
@@ -109,6 +109,9 @@ pub trait Engine: Send + Sync {
 
     /// Starts a task, resting if `paused`. What can be known at once to be wrong is an error.
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String>;
+
+    /// Where a source keeps its offsets.
+    fn source_offsets(&self, plan: &Plan) -> Result<Arc<SourceOffsets>, String>;
 
     /// The offsets of a sink's consumer group.
     async fn group_offsets(&self, plan: &Plan) -> Result<Vec<GroupOffset>, GroupError>;

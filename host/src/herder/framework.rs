@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::classes::{ClassKind, Classes};
 use super::config_def::{
-    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, Type, Validator, Value, Width, split_list,
+    Check, Checked, ClassLookup, ConfigDef, ConfigKey, Default, Importance, Lookup, MAX_ALIASES, Type, Validator, Value, Width,
+    split_list,
 };
+use super::source_stores::OWN_TOPIC_KEY;
 use crate::plugin::VersionRange;
 use crate::sandbox::{GRANT_KEYS, is_secret_key};
 
@@ -57,7 +59,7 @@ impl Framework {
     /// Keys of a source connector, with those of its transforms and predicates.
     pub fn source(&self, config: &Checked<'_>) -> ConfigDef {
         let mut def = self.common(config);
-        source_keys().into_iter().for_each(|key| def.define(key));
+        source_keys().into_iter().chain(dead_letter_keys()).for_each(|key| def.define(key));
         self.enrich(&mut def, config);
         def
     }
@@ -65,7 +67,7 @@ impl Framework {
     /// Keys of a sink connector, with those of its transforms and predicates.
     pub fn sink(&self, config: &Checked<'_>) -> ConfigDef {
         let mut def = self.common(config);
-        sink_keys().into_iter().for_each(|key| def.define(key));
+        sink_keys().into_iter().chain(dead_letter_keys()).for_each(|key| def.define(key));
         self.enrich(&mut def, config);
         def
     }
@@ -266,7 +268,7 @@ impl Framework {
     fn enrich(&self, def: &mut ConfigDef, config: &Checked<'_>) {
         for stage in [Stage::TRANSFORM, Stage::PREDICATE] {
             let mut seen: Vec<String> = Vec::new();
-            for alias in split_list(config.text(stage.list).unwrap_or_default()) {
+            for alias in split_list(config.text(stage.list).unwrap_or_default()).into_iter().take(MAX_ALIASES) {
                 if !seen.contains(&alias) {
                     self.enrich_alias(def, config, &stage, &alias);
                     seen.push(alias);
@@ -329,9 +331,7 @@ impl Framework {
         }
         let masked = |name: &str| stage.has_predicate && matches!(name, "predicate" | "negate");
         own.extend(found.keys.into_iter().filter(|key| !masked(&key.name)));
-        for key in own {
-            def.define(key.embedded(&prefix, &group, 2));
-        }
+        def.embed(&prefix, &group, 2, ConfigDef { keys: own });
     }
 }
 
@@ -460,7 +460,7 @@ fn source_keys() -> [ConfigKey; 5] {
         .group(EXACTLY_ONCE, 4, Width::Short, "Transaction boundary interval")
         .validator(Validator::AtLeastOrNull(0)),
         ConfigKey::new(
-            "offsets.storage.topic",
+            OWN_TOPIC_KEY,
             Type::String,
             absent(),
             Low,
@@ -471,8 +471,8 @@ fn source_keys() -> [ConfigKey; 5] {
     ]
 }
 
-fn sink_keys() -> [ConfigKey; 5] {
-    use Importance::{High, Medium};
+fn sink_keys() -> [ConfigKey; 2] {
+    use Importance::High;
     [
         ConfigKey::new("topics", Type::List, default(""), High, "Topics to read, separated by commas.")
             .group(COMMON, 4, Width::Long, "Topics")
@@ -480,6 +480,13 @@ fn sink_keys() -> [ConfigKey; 5] {
         ConfigKey::new("topics.regex", Type::String, default(""), High, "Regular expression for the topics to read.")
             .group(COMMON, 4, Width::Long, "Topics regex")
             .validator(Validator::Regex),
+    ]
+}
+
+/// Kafka Connect has these for sinks alone.
+fn dead_letter_keys() -> [ConfigKey; 3] {
+    use Importance::Medium;
+    [
         ConfigKey::new(
             "errors.deadletterqueue.topic.name",
             Type::String,

@@ -11,6 +11,7 @@ use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
 use super::plan::Plan;
+use super::source_stores::SourceStores;
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
@@ -19,10 +20,10 @@ use crate::metrics::{ClientRole, ClientStats, SampleWindow, TaskParts, TaskStage
 use crate::plugin::{Catalogue, Plugin};
 use crate::record::BatchLimits;
 use crate::sandbox::{CallError, GRANT_KEYS, Grants, InstanceEnv, InstanceLimits, LIMIT_KEYS};
-use crate::store::{OffsetStore, RawConfig, StatusStore};
+use crate::store::{RawConfig, SourceOffsets, StatusStore};
 use crate::task::{
-    Checkpoints, CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, Starts, TaskContext, TaskHandle,
-    TaskId, TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
+    CommitTiming, ErrorPolicy, PluginSpec, PredicateStep, SinkSpec, SourceSpec, Starts, TaskContext, TaskHandle, TaskId,
+    TaskState, TopicCreation, TopicTracker, TransformStep, group_steps, spawn_sink, spawn_source,
 };
 use crate::tenant::Policy;
 
@@ -35,6 +36,9 @@ const IDLE_POLL: Duration = Duration::from_millis(200);
 
 /// Calls for validation and task configurations under way at a time; further ones wait.
 const MAX_CALLS: usize = 64;
+
+/// Most overrides of one kind of client: each is shown to librdkafka, which has some 200 settings.
+const MAX_OVERRIDES: usize = 500;
 
 /// Errors of librdkafka that mean that a consumer group is in use.
 const IN_USE: [rdkafka::types::RDKafkaErrorCode; 3] = {
@@ -61,7 +65,7 @@ pub struct LiveEngine {
     /// Whether missing topics of sources are created.
     pub topic_creation: bool,
     /// Offsets of sources.
-    pub offsets: Arc<OffsetStore>,
+    pub offsets: SourceStores,
     /// Hears which topics are used; none if topics are not tracked.
     pub tracker: Option<Arc<StatusStore>>,
     /// Bounds short calls into plugins.
@@ -327,7 +331,12 @@ impl Engine for LiveEngine {
         let mut errors = Vec::new();
         for kind in kinds {
             let prefix = kind.override_prefix();
-            for setting in config.iter().filter_map(|(key, _)| key.strip_prefix(prefix)) {
+            let given: Vec<_> = config.iter().filter(|(key, _)| key.starts_with(prefix)).cloned().collect();
+            if let Some((key, _)) = given.get(MAX_OVERRIDES) {
+                errors.push((key.clone(), format!("A connector may have at most {MAX_OVERRIDES} keys that begin with {prefix}")));
+                continue;
+            }
+            for setting in given.iter().filter_map(|(key, _)| key.strip_prefix(prefix)) {
                 if !self.overrides.allows(setting) {
                     let policy = self.overrides.name();
                     errors.push((
@@ -338,7 +347,7 @@ impl Engine for LiveEngine {
                     ));
                 }
             }
-            let unusable = ClientSettings::check_overrides(kind, config);
+            let unusable = ClientSettings::check_overrides(kind, &given);
             errors.extend(unusable.into_iter().map(|(key, error)| (key, error.to_string())));
         }
         errors
@@ -370,11 +379,7 @@ impl Engine for LiveEngine {
 
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let tracker = Tracker { statuses: self.tracker.clone(), task };
-        let context = TaskContext {
-            checkpoints: Arc::new(StoredOffsets(Arc::clone(&self.offsets))),
-            topics: Arc::new(tracker),
-            starts: self.starts.clone(),
-        };
+        let context = TaskContext { checkpoints: self.offsets.of(plan)?, topics: Arc::new(tracker), starts: self.starts.clone() };
         let limits = self.env(plan, Some(task))?.limits;
         let stages = self.stages(plan)?;
         let mut clients = Vec::new();
@@ -398,6 +403,10 @@ impl Engine for LiveEngine {
         let parts = TaskParts { classes: classes_of(plan, converters), stages };
         let vitals = Vitals::new(handle.counters().clone(), clients, limits, parts, self.window);
         Ok(Box::new(LiveTask::new(handle, Arc::new(vitals))))
+    }
+
+    fn source_offsets(&self, plan: &Plan) -> Result<Arc<SourceOffsets>, String> {
+        self.offsets.of(plan)
     }
 
     async fn group_offsets(&self, plan: &Plan) -> Result<Vec<GroupOffset>, GroupError> {
@@ -456,22 +465,6 @@ fn references_in(value: &str) -> Vec<&str> {
         rest = tail.get(end + 1..).unwrap_or_default();
     }
     found
-}
-
-/// The offsets of a source's task.
-struct StoredOffsets(Arc<OffsetStore>);
-
-#[async_trait]
-impl Checkpoints for StoredOffsets {
-    async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<String>>, String> {
-        let offsets = self.0.get(connector, partitions).await.map_err(|error| error.to_string())?;
-        Ok(offsets.into_iter().map(|offset| offset.map(|offset| offset.to_string())).collect())
-    }
-
-    async fn put(&self, connector: &str, offsets: Vec<(String, String)>) -> Result<(), String> {
-        let offsets = offsets.into_iter().map(|(partition, offset)| (partition, Some(offset))).collect();
-        self.0.put(connector, offsets).await.map_err(|error| error.to_string())
-    }
 }
 
 /// Notes the topics of one task.

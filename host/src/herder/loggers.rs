@@ -38,25 +38,34 @@ const KNOWN: &[&str] = &[
 /// A logger's level, as answers show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct LoggerLevel {
-    /// `OFF`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    /// `OFF`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE` or `ALL`.
     pub level: &'static str,
     /// Milliseconds since the epoch at which it was set through the API.
     pub last_modified: Option<u64>,
 }
 
+/// The levels of log4j, and what they let through here.
+const LEVELS: [(&str, LevelFilter); 8] = [
+    ("OFF", LevelFilter::OFF),
+    ("FATAL", LevelFilter::ERROR),
+    ("ERROR", LevelFilter::ERROR),
+    ("WARN", LevelFilter::WARN),
+    ("INFO", LevelFilter::INFO),
+    ("DEBUG", LevelFilter::DEBUG),
+    ("TRACE", LevelFilter::TRACE),
+    ("ALL", LevelFilter::TRACE),
+];
+
 #[derive(Clone, Copy)]
 struct Level {
+    name: &'static str,
     filter: LevelFilter,
     last_modified: Option<u64>,
 }
 
 impl Level {
     fn shown(self) -> LoggerLevel {
-        let level = match self.filter.into_level() {
-            None => "OFF",
-            Some(level) => level.as_str(),
-        };
-        LoggerLevel { level, last_modified: self.last_modified }
+        LoggerLevel { level: self.name, last_modified: self.last_modified }
     }
 }
 
@@ -78,7 +87,8 @@ impl Loggers {
     /// Loggers that are all at `root`; `apply` puts a new filter in force.
     pub fn new(root: LevelFilter, apply: impl Fn(Targets) + Send + Sync + 'static) -> Loggers {
         let loggers = KNOWN.iter().map(|name| ((*name).to_owned(), None)).collect();
-        let root = Level { filter: root, last_modified: None };
+        let name = root.into_level().map_or("OFF", |level| level.as_str());
+        let root = Level { name, filter: root, last_modified: None };
         Loggers { state: Mutex::new(State { root, loggers }), apply: Box::new(apply) }
     }
 
@@ -119,8 +129,8 @@ impl Loggers {
     /// # Errors
     /// The level is not known (404), or there are too many loggers (400).
     pub fn set(&self, name: &str, level: &str) -> Result<Vec<String>, HerderError> {
-        let filter = parse_level(level)?;
-        let level = Level { filter, last_modified: Some(now_ms()) };
+        let (level_name, filter) = parse_level(level)?;
+        let level = Level { name: level_name, filter, last_modified: Some(now_ms()) };
         let mut state = self.state();
         let is_root = name.eq_ignore_ascii_case("root");
         if !is_root && !state.loggers.contains_key(name) {
@@ -133,13 +143,13 @@ impl Loggers {
         }
         let mut changed = Vec::new();
         for (known, own) in &mut state.loggers {
-            let is_new = own.is_none_or(|own| own.filter != filter);
+            let is_new = own.is_none_or(|own| own.name != level_name);
             if is_new && (is_root || known.starts_with(name)) {
                 *own = Some(level);
                 changed.push(known.clone());
             }
         }
-        if is_root && state.root.filter != filter {
+        if is_root && state.root.name != level_name {
             state.root = level;
             changed.push("root".to_owned());
             changed.sort();
@@ -168,16 +178,9 @@ impl State {
     }
 }
 
-fn parse_level(level: &str) -> Result<LevelFilter, HerderError> {
-    Ok(match level.to_ascii_uppercase().as_str() {
-        "OFF" => LevelFilter::OFF,
-        "FATAL" | "ERROR" => LevelFilter::ERROR,
-        "WARN" => LevelFilter::WARN,
-        "INFO" => LevelFilter::INFO,
-        "DEBUG" => LevelFilter::DEBUG,
-        "TRACE" | "ALL" => LevelFilter::TRACE,
-        _ => return Err(HerderError::NotFound(format!("invalid log level '{level}'."))),
-    })
+fn parse_level(level: &str) -> Result<(&'static str, LevelFilter), HerderError> {
+    let known = LEVELS.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(level));
+    known.ok_or_else(|| HerderError::NotFound(format!("invalid log level '{level}'.")))
 }
 
 fn now_ms() -> u64 {
@@ -202,6 +205,9 @@ mod tests {
         assert_eq!(loggers.set("hawser.task", "debug").unwrap(), ["hawser.task"]);
         assert_eq!(loggers.get("hawser.task").unwrap().level, "DEBUG");
         assert_eq!(loggers.set("org.apache", "all").unwrap(), ["org.apache"]);
+        assert_eq!(loggers.set("org.apache", "trace").unwrap(), ["org.apache"], "which lets the same through");
+        assert_eq!(loggers.get("org.apache").unwrap().level, "TRACE");
+        assert!(loggers.set("org.apache", "TRACE").unwrap().is_empty());
         assert_eq!(loggers.get("ROOT").unwrap().level, "INFO");
         assert_eq!(loggers.set("hawser.task", "loud"), Err(HerderError::NotFound("invalid log level 'loud'.".into())));
         let targets = applied.lock().unwrap().clone().unwrap();

@@ -22,6 +22,7 @@ pub mod loggers;
 pub mod model;
 pub mod plan;
 pub mod secrets;
+pub mod source_stores;
 pub mod validation;
 
 mod client_keys;

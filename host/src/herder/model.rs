@@ -129,7 +129,7 @@ pub struct TaskState {
 pub struct TaskReport {
     /// Whether one step has been under way, or tried again, for longer than `hawser.task.stalled.after.ms`.
     pub stalled: bool,
-    /// Which step: `start`, `poll`, `deliver`, `acknowledge`, `flush` or `commit`.
+    /// Which step: `start`, `poll`, `deliver`, `acknowledge`, `flush`, `commit` or `connect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<&'static str>,
     /// Since when, in milliseconds since the epoch.

@@ -11,7 +11,8 @@ use super::error::HerderError;
 use super::model::{ConnectorOffset, ConnectorOffsets, ConnectorType, Message};
 use super::plan::Plan;
 use super::runner::Command;
-use crate::store::TargetState;
+use super::source_stores::OWN_TOPIC_KEY;
+use crate::store::{SourceOffsets, TargetState};
 
 /// Longest wait for a connector that was just stopped to have stopped.
 const STOP_WAIT: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ impl Herder {
                 Ok(ConnectorOffsets { offsets: offsets.into_iter().filter_map(sink_offset).collect() })
             }
             _ => {
-                let stored = self.context.offsets.list(name).await?;
+                let stored = self.source_offsets(name).await?.list(name).await?;
                 let parse = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
                 let offsets = stored
                     .iter()
@@ -62,7 +63,7 @@ impl Herder {
             }
             _ => {
                 let offsets = offsets.into_iter().map(parse_source_offset).collect::<Result<Vec<_>, _>>()?;
-                self.context.offsets.put(name, offsets).await?;
+                self.source_offsets(name).await?.put(name, offsets).await?;
             }
         }
         Ok(done("altered"))
@@ -80,7 +81,7 @@ impl Herder {
                 deleted.map_err(|error| group_failure(name, "reset", "reset its offsets", &error))?;
             }
             _ => {
-                self.context.offsets.reset(name).await?;
+                self.source_offsets(name).await?.reset(name).await?;
             }
         }
         Ok(done("reset"))
@@ -100,6 +101,15 @@ impl Herder {
             HerderError::Internal(format!("Timed out waiting for the tasks of connector {name} to stop; try again"))
         })??;
         Ok(self.kind_of(&connector.config))
+    }
+
+    /// Where a source keeps its offsets.
+    async fn source_offsets(&self, name: &str) -> Result<Arc<SourceOffsets>, HerderError> {
+        if self.connector_config(name)?.get(OWN_TOPIC_KEY).is_none() {
+            return Ok(Arc::new(SourceOffsets::in_worker(Arc::clone(&self.context.offsets))));
+        }
+        let plan = self.plan(name).await?;
+        self.context.engine.source_offsets(&plan).map_err(HerderError::Internal)
     }
 
     async fn plan(&self, name: &str) -> Result<Plan, HerderError> {

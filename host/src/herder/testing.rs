@@ -19,7 +19,7 @@ use crate::cluster::Identity;
 use crate::metrics::Vitals;
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::sandbox::{Pooling, Sandbox, SandboxOptions};
-use crate::store::{ConfigStore, FileStore, OffsetStore, RawConfig, StatusStore};
+use crate::store::{ConfigStore, FileStore, OffsetStore, RawConfig, SourceOffsets, StatusStore};
 
 /// A herder and what it lives on.
 pub(crate) struct Fixture {
@@ -235,6 +235,10 @@ impl Engine for FakeEngine {
             _ => TaskPhase::Running,
         };
         Ok(Box::new(FakeTask { phase: watch::Sender::new(phase) }))
+    }
+
+    fn source_offsets(&self, _: &Plan) -> Result<Arc<SourceOffsets>, String> {
+        Err("no topics".to_owned())
     }
 
     async fn group_offsets(&self, _: &Plan) -> Result<Vec<GroupOffset>, GroupError> {

@@ -326,6 +326,11 @@ impl SinkConsumer {
         self.commit = Some((places, running));
     }
 
+    /// Whether no broker can be reached, as far as librdkafka's statistics have told.
+    pub fn is_cut_off(&self) -> bool {
+        self.consumer.context().shared.is_cut_off()
+    }
+
     /// Whether a commit is under way or its end has not been asked for.
     pub fn is_committing(&self) -> bool {
         self.commit.is_some()

@@ -70,6 +70,11 @@ impl Shared {
         }
     }
 
+    /// Whether the client reaches no broker, as far as its statistics have told.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.stats.as_ref().is_some_and(|stats| stats.cut_off_since().is_some())
+    }
+
     pub(super) fn token(&self) -> Result<OAuthToken, Box<dyn Error>> {
         self.login.token(SystemTime::now()).map_err(Into::into)
     }

@@ -168,6 +168,24 @@ impl ClientSettings {
         Self::layered(ClientKind::Admin, client_id.into(), &[], worker, config)
     }
 
+    /// Settings of a client for a source connector's own offsets topic, in the layers of its kind.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for a key or value that cannot be used.
+    pub fn connector_client(
+        kind: ClientKind,
+        worker: &[(String, String)],
+        connector: &str,
+        config: &[(String, String)],
+    ) -> Result<Self, SettingsError> {
+        let name = match kind {
+            ClientKind::Producer => "offset-producer",
+            ClientKind::Consumer => "consumer",
+            ClientKind::Admin => "adminclient",
+        };
+        Ok(Self::layered(kind, format!("connector-{name}-{connector}"), &[], worker, config)?.owned_by(connector, None))
+    }
+
     /// Settings of a client that the worker runs for itself, such as for its internal topics: the worker's unprefixed keys.
     ///
     /// # Errors
@@ -409,7 +427,11 @@ impl Layers {
         Ok(())
     }
 
-    fn finish(self) -> Result<ClientSettings, SettingsError> {
+    fn finish(mut self) -> Result<ClientSettings, SettingsError> {
+        // As in the Java client; a worker's unprefixed keys may be meant for its HTTPS listeners alone.
+        if !self.given("security.protocol").is_some_and(|protocol| protocol.trim().to_ascii_uppercase().ends_with("SSL")) {
+            self.given.retain(|key, _| !key.starts_with("ssl."));
+        }
         let settings = self.translate()?;
         if settings.get("bootstrap.servers").or(settings.get("metadata.broker.list")).is_none_or(str::is_empty) {
             return Err(SettingsError::NoBootstrapServers);

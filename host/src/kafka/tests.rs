@@ -369,6 +369,7 @@ fn tls_and_logins_are_translated() {
     check(&[("sasl.username", "u"), ("sasl.password", "s3cret"), ("sasl.mechanisms", "PLAIN")], &[("sasl.username", "u")]);
     check(
         &[
+            ("security.protocol", "ssl"),
             ("ssl.truststore.type", "PEM"),
             ("ssl.truststore.location", "/ca"),
             ("ssl.keystore.location", "/me.p12"),
@@ -377,9 +378,21 @@ fn tls_and_logins_are_translated() {
         &[("ssl.ca.location", "/ca"), ("ssl.keystore.location", "/me.p12"), ("ssl.keystore.password", "s3cret")],
     );
     check(
-        &[("ssl.keystore.type", "PEM"), ("ssl.keystore.location", "/me"), ("ssl.endpoint.identification.algorithm", "")],
+        &[
+            ("security.protocol", "SASL_SSL"),
+            ("ssl.keystore.type", "PEM"),
+            ("ssl.keystore.location", "/me"),
+            ("ssl.endpoint.identification.algorithm", ""),
+        ],
         &[("ssl.certificate.location", "/me"), ("ssl.key.location", "/me"), ("ssl.endpoint.identification.algorithm", "none")],
     );
+    // Without TLS nothing is made of them: they may be those of the worker's HTTPS listeners.
+    let worker = [("bootstrap.servers", "b:1"), ("ssl.truststore.location", "/x.jks"), ("ssl.keystore.location", "/x.jks")];
+    let mut worker = worker.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let settings = ClientSettings::worker_client(ClientKind::Admin, &worker, "c").unwrap();
+    assert_eq!((settings.get("ssl.ca.location"), settings.get("ssl.keystore.location")), (None, None));
+    worker.push(("security.protocol".to_owned(), "SSL".to_owned()));
+    assert!(ClientSettings::worker_client(ClientKind::Admin, &worker, "c").is_err());
 }
 
 #[test]

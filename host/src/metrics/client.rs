@@ -1,11 +1,13 @@
 //! What librdkafka counts about a client, as it tells it every `statistics.interval.ms`.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::Deserialize;
 
+use super::task::now_millis;
 use super::window::{SampleWindow, Samples};
 
 /// Brokers, topics and partitions of one client that are told of; what is beyond is counted in the sums alone.
@@ -27,6 +29,8 @@ pub struct ClientStats {
     pub client_id: String,
     /// What it is for.
     pub role: ClientRole,
+    /// Since when no connection is up, in milliseconds since the epoch; 0 while one is.
+    cut_off_since: AtomicI64,
     state: Mutex<State>,
 }
 
@@ -152,13 +156,28 @@ impl ClientStats {
     /// Of a client that is about to be made.
     pub fn new(client_id: &str, role: ClientRole, window: SampleWindow) -> ClientStats {
         let samples = Samples::new(window, Instant::now(), ClientTotals::default());
-        ClientStats { client_id: client_id.to_owned(), role, state: Mutex::new(State { latest: None, samples }) }
+        ClientStats {
+            client_id: client_id.to_owned(),
+            role,
+            cut_off_since: AtomicI64::new(0),
+            state: Mutex::new(State { latest: None, samples }),
+        }
     }
 
     /// Takes what librdkafka tells; text that is not as expected is left out.
     pub fn take(&self, json: &[u8]) {
         match serde_json::from_slice::<Told>(json) {
-            Ok(told) => self.lock().latest = Some((Instant::now(), told.figures(self.role))),
+            Ok(told) => {
+                let figures = told.figures(self.role);
+                let since = &self.cut_off_since;
+                if figures.connections > 0 {
+                    since.store(0, Ordering::Relaxed);
+                } else {
+                    // Whichever comes first counts.
+                    let _ = since.compare_exchange(0, now_millis(), Ordering::Relaxed, Ordering::Relaxed);
+                }
+                self.lock().latest = Some((Instant::now(), figures));
+            }
             Err(error) => tracing::debug!(client = self.client_id, "the client's statistics cannot be read: {error}"),
         }
     }
@@ -170,6 +189,11 @@ impl ClientStats {
         let (before, passed) = state.samples.oldest(*at)?;
         let seconds = state.samples.rate_span(passed).as_secs_f64();
         Some(ClientReading { figures: figures.clone(), before: *before, seconds })
+    }
+
+    /// Since when the client reaches no broker, in milliseconds since the epoch, as far as it has told.
+    pub fn cut_off_since(&self) -> Option<i64> {
+        Some(self.cut_off_since.load(Ordering::Relaxed)).filter(|since| *since != 0)
     }
 
     /// Ends a span of the sampling window.

@@ -153,11 +153,14 @@ pub enum Step {
     Flush,
     /// Offsets are being stored or committed.
     Commit,
+    /// A sink's consumer reaches no broker.
+    Connect,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Step; 6] = [Step::Start, Step::Poll, Step::Deliver, Step::Acknowledge, Step::Flush, Step::Commit];
+    pub const ALL: [Step; 7] =
+        [Step::Start, Step::Poll, Step::Deliver, Step::Acknowledge, Step::Flush, Step::Commit, Step::Connect];
 
     /// As it is shown.
     pub fn name(self) -> &'static str {
@@ -168,6 +171,7 @@ impl Step {
             Step::Acknowledge => "acknowledge",
             Step::Flush => "flush",
             Step::Commit => "commit",
+            Step::Connect => "connect",
         }
     }
 }
@@ -179,6 +183,14 @@ pub struct Stall {
     pub step: Step,
     /// Since when, in milliseconds since the epoch.
     pub since: i64,
+}
+
+impl Stall {
+    /// Itself, if it has lasted longer than `limit`.
+    pub(super) fn longer_than(self, limit: Duration) -> Option<Stall> {
+        let latest = now_millis().saturating_sub(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
+        (self.since < latest).then_some(self)
+    }
 }
 
 /// What is timed of a task's states.
@@ -306,10 +318,9 @@ impl TaskCounters {
 
     /// The step that has been under way longest, if that is longer than `limit`.
     pub fn stall(&self, limit: Duration) -> Option<Stall> {
-        let latest = now_millis().saturating_sub(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
         let begun =
             Step::ALL.iter().zip(&self.steps).map(|(step, since)| Stall { step: *step, since: since.load(Ordering::Relaxed) });
-        begun.filter(|stall| stall.since != 0 && stall.since < latest).min_by_key(|stall| stall.since)
+        begun.filter(|stall| stall.since != 0).min_by_key(|stall| stall.since)?.longer_than(limit)
     }
 
     /// Notes that the task is in another state.

@@ -2,8 +2,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::client::ClientStats;
-use super::task::{InstanceUse, Maxima, Stall, TaskCounters, TaskTotals};
+use super::client::{ClientRole, ClientStats};
+use super::task::{InstanceUse, Maxima, Stall, Step, TaskCounters, TaskTotals};
 use super::window::{SampleWindow, Samples};
 use crate::sandbox::InstanceLimits;
 
@@ -118,11 +118,19 @@ impl Vitals {
             partitions: TaskCounters::read(&counters.partitions),
             last_error: counters.last_error.load(Ordering::Relaxed),
             last_progress: counters.last_progress.load(Ordering::Relaxed),
-            stall: counters.stall(stalled_after),
+            stall: counters.stall(stalled_after).or_else(|| self.cut_off(stalled_after)),
             instances: counters.instances(),
             passed,
             rate_span: window.totals.rate_span(passed),
         }
+    }
+
+    /// Whether a sink's consumer has reached no broker for long. (An idle source has no client, and one that sends waits for an
+    /// acknowledgement.)
+    fn cut_off(&self, limit: Duration) -> Option<Stall> {
+        let consumers = self.clients.iter().filter(|client| client.role == ClientRole::Consumer);
+        let since = consumers.filter_map(|client| client.cut_off_since()).min()?;
+        Stall { step: Step::Connect, since }.longer_than(limit)
     }
 
     fn window(&self) -> MutexGuard<'_, TaskWindow> {

@@ -191,6 +191,7 @@ impl CallError {
             CallError::Deadline { .. } | CallError::CpuDeadline { .. } => "hawser.errors.PluginTimedOut",
             CallError::Limit { .. } => "hawser.errors.PluginOverLimit",
             CallError::BadAnswer { .. } => "hawser.errors.PluginBrokeInterface",
+            CallError::Retriable(_) => "org.apache.kafka.connect.errors.RetriableException",
             _ => "org.apache.kafka.connect.errors.ConnectException",
         }
     }

@@ -11,8 +11,10 @@ pub enum StoreError {
         /// The cause.
         reason: String,
     },
-    /// librdkafka refuses the worker's client settings.
-    #[error("cannot make a Kafka client: {0}; check the worker's client settings")]
+    /// librdkafka refuses the client settings.
+    #[error(
+        "cannot make a Kafka client: {0}; check the client settings of the worker, and of the connector if it has a topic of its own"
+    )]
     Client(String),
     /// A write was not stored, or not known to be stored: it may be tried again.
     #[error("cannot write to {log}: {reason}")]

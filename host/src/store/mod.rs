@@ -19,6 +19,7 @@ mod log;
 #[cfg(test)]
 pub(crate) mod memory;
 mod offsets;
+mod source_offsets;
 mod statuses;
 
 pub use configs::{
@@ -29,4 +30,5 @@ pub use file::{FileStore, OFFSETS_LOG};
 pub use kafka::{KafkaStore, TopicPurpose, TopicSpec};
 pub use log::{CompactedLog, Entry, LogReader, LogRecord, MAX_ENTRY_BYTES};
 pub use offsets::{MAX_PARTITIONS_PER_CONNECTOR, OffsetStore};
+pub use source_offsets::{OpenLog, SourceOffsets};
 pub use statuses::{State, Status, StatusStore, TopicStatus};

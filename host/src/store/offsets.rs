@@ -128,10 +128,15 @@ impl OffsetStore {
 
     /// All partitions of a connector with their offsets, in a fixed order. Catches up with other workers first.
     pub async fn list(&self, connector: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+        Ok(self.entries(connector).await?.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// The same, each partition under a text that is the same for the same partition.
+    pub(super) async fn entries(&self, connector: &str) -> Result<Vec<(Arc<str>, (Arc<str>, Arc<str>))>, StoreError> {
         self.log.read_to_end().await?;
         let connectors = self.reader.connectors();
-        let partitions = connectors.get(connector).into_iter().flat_map(BTreeMap::values);
-        Ok(partitions.map(|known| (known.text.clone(), known.offset.clone())).collect())
+        let partitions = connectors.get(connector).into_iter().flatten();
+        Ok(partitions.map(|(canonical, known)| (canonical.clone(), (known.text.clone(), known.offset.clone()))).collect())
     }
 
     /// Removes all offsets of a connector; answers how many partitions it had.

@@ -14,6 +14,9 @@ pub(super) enum TaskError {
     /// A converter's schema registry.
     #[error("converter: {0}")]
     Schemas(Outage),
+    /// The store of source offsets.
+    #[error("the source offsets cannot be read: {0}")]
+    Offsets(String),
     /// A Kafka client.
     #[error(transparent)]
     Client(#[from] ClientError),

@@ -52,7 +52,7 @@ impl Rejected {
         Rejected { origin, stage, class, exception, message: failure.reason, cause: None, retriable: false }
     }
 
-    /// A record over which a plugin crashed. What it wrote before, and where it was, is what lies behind.
+    /// A record over which a plugin as a whole failed. What it wrote before, and where it was, is what lies behind.
     pub(super) fn crashed(crash: &TaskError, origin: u32, stage: &'static str, class: String) -> Rejected {
         let text = crash.to_string();
         let (message, cause) = match text.split_once('\n') {
@@ -167,13 +167,25 @@ impl Pipeline {
         tracing::warn!("of {} records one may be at fault, to be sought with a new instance: {crash}", part.batch.len());
         match verdict {
             Verdict::Found => flow.done.push(part.condemned(link.class(), &crash)),
-            Verdict::Split => {
-                let (front, back) = part.halves();
-                flow.todo.extend([back, front].into_iter().filter(|half| !half.batch.is_empty()).map(|half| (passed, half)));
-            }
+            Verdict::Split => flow.split(passed, part),
         }
         let started = start(run, spec.as_ref()).await?;
         Ok(started.map(|started| *link = started).is_some())
+    }
+
+    /// After a transform that was in the way for now, and for too long: has it take half of the records that it was given, or leaves
+    /// out the one.
+    ///
+    /// # Errors
+    /// The error, if there is no record that it could be about.
+    pub(super) fn give_up(&mut self, flow: &mut Flow, error: TaskError) -> Result<(), TaskError> {
+        let Some((passed, part)) = flow.todo.pop() else { return Err(error) };
+        let Some(link) = self.links.get(passed) else { return Err(error) };
+        match part.batch.len() {
+            1 => flow.done.push(part.condemned(link.class(), &error)),
+            _ => flow.split(passed, part),
+        }
+        Ok(())
     }
 
     /// The classes of each instance.
@@ -196,6 +208,12 @@ async fn start(run: &mut Run, spec: &dyn StartChain) -> Result<Option<Link>, Tas
 }
 
 impl Flow {
+    /// Two halves of what was in hand, to be taken one after the other.
+    fn split(&mut self, passed: usize, part: Processed) {
+        let (front, back) = part.halves();
+        self.todo.extend([back, front].into_iter().filter(|half| !half.batch.is_empty()).map(|half| (passed, half)));
+    }
+
     /// Drops records by their places in the batch that came in.
     pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         let parts = self.todo.iter_mut().map(|(_, part)| part).chain(&mut self.arriving).chain(&mut self.done);
@@ -237,7 +255,7 @@ impl Processed {
         (Processed { rejected: self.rejected.clone(), ..part(false) }, part(true))
     }
 
-    /// Without its only record, on which transforms crashed.
+    /// Without its only record, which transforms could not take.
     fn condemned(mut self, class: String, crash: &TaskError) -> Processed {
         self.rejected.push(Rejected::crashed(crash, place(&self.origins, 0), "TRANSFORMATION", class));
         Processed { rejected: self.rejected, ..Processed::default() }

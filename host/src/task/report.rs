@@ -39,7 +39,7 @@ impl Reporter {
 
     /// Whether records must be kept as they came, because they may be needed once more.
     pub(super) fn wants_originals(&self) -> bool {
-        self.dead_letters.is_some() || self.retries()
+        self.dead_letters.is_some() || self.retries() || self.policy.log && self.policy.log_messages
     }
 
     /// Whether failures that may pass are repeated at all.
@@ -125,14 +125,17 @@ impl Reporter {
         }
     }
 
-    /// Kafka Connect's line about a record, whose words tools look for.
+    /// Kafka Connect's line about a record, whose words tools look for. As there, messages are shown of sources alone: a sink's can
+    /// be found by their place.
     fn log(&self, failure: &Rejected, came: &Batch) {
         self.counters.errors_logged.fetch_add(1, Ordering::Relaxed);
         let (id, stage, class) = (&self.id, failure.stage, &failure.class);
         let message = failure.text();
         if self.policy.log_messages {
-            let whose = if came.offsets.is_empty() { "source record is =" } else { "consumed record is" };
-            let place = place_of(came, failure.origin as usize);
+            let (whose, place) = match record_at(came, failure.origin) {
+                Some(record) if record.offset().is_none() => ("source record is =", content_of(record)),
+                _ => ("consumed record is", place_of(came, failure.origin as usize)),
+            };
             tracing::error!(
                 "Error encountered in task {id}. Executing stage '{stage}' with class '{class}', where {whose} {place}. {message}"
             );
@@ -140,6 +143,20 @@ impl Reporter {
             tracing::error!("Error encountered in task {id}. Executing stage '{stage}' with class '{class}'. {message}");
         }
     }
+}
+
+/// Bytes of a key or value that a line of the log shows at most.
+const MAX_SHOWN: usize = 4096;
+
+/// A source's record with its content; what would break the line is left out.
+fn content_of(record: RecordRef<'_>) -> String {
+    let text = |bytes: Option<&[u8]>| {
+        let Some(bytes) = bytes else { return "null".to_owned() };
+        let shown = bytes.get(..MAX_SHOWN).unwrap_or(bytes);
+        let end = if shown.len() < bytes.len() { "..." } else { "" };
+        String::from_utf8_lossy(shown).replace(char::is_control, " ") + end
+    };
+    format!("{{topic='{}', key={}, value={}}}", record.topic(), text(record.key), text(record.value))
 }
 
 /// Where a record came from, as far as its batch knows.

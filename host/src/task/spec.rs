@@ -8,11 +8,15 @@ use super::{ErrorPolicy, StartChain, StartSink, StartSource, Starts, TaskHandle,
 use crate::convert::Converters;
 use crate::kafka::{ClientSettings, ProducerLimits, Subscription};
 use crate::record::BatchLimits;
-use crate::store::OffsetStore;
+use crate::store::SourceOffsets;
 
 /// Where source offsets are kept: the offset store.
 #[async_trait]
 pub trait Checkpoints: Send + Sync {
+    /// Makes ready what the others need; to be called first.
+    async fn open(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// The stored offset of each partition (JSON objects both).
     async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<String>>, String>;
     /// Stores offsets; all are durable when this returns.
@@ -20,15 +24,19 @@ pub trait Checkpoints: Send + Sync {
 }
 
 #[async_trait]
-impl Checkpoints for OffsetStore {
+impl Checkpoints for SourceOffsets {
+    async fn open(&self) -> Result<(), String> {
+        SourceOffsets::open(self).await.map_err(|error| error.to_string())
+    }
+
     async fn get(&self, connector: &str, partitions: &[String]) -> Result<Vec<Option<String>>, String> {
-        let found = OffsetStore::get(self, connector, partitions).await.map_err(|error| error.to_string())?;
+        let found = SourceOffsets::get(self, connector, partitions).await.map_err(|error| error.to_string())?;
         Ok(found.into_iter().map(|offset| offset.map(|offset| offset.to_string())).collect())
     }
 
     async fn put(&self, connector: &str, offsets: Vec<(String, String)>) -> Result<(), String> {
         let offsets = offsets.into_iter().map(|(partition, offset)| (partition, Some(offset))).collect();
-        OffsetStore::put(self, connector, offsets).await.map_err(|error| error.to_string())
+        SourceOffsets::put(self, connector, offsets).await.map_err(|error| error.to_string())
     }
 }
 

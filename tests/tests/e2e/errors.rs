@@ -1,14 +1,16 @@
 //! Records that cannot be handled: what reaches the dead letter queue. The expected headers are what Kafka Connect 4.3.1 wrote for the
 //! same records, with a FileStreamSink, an IntegerConverter, a JsonConverter and InsertField.
 
-use hawser_e2e::{Deadline, Kafka, Topic, unique};
-use serde_json::json;
+use std::path::Path;
 
-use crate::support::{append, file_sink, file_source, folder, wait_lines, with, worker_with};
+use hawser_e2e::{Deadline, Kafka, Topic, Worker, unique, wait_for};
+use serde_json::{Value, json};
+
+use crate::support::{append, file_sink, file_source, folder, lines, wait_lines, with, worker_with};
 
 const DATA: &str = "org.apache.kafka.connect.errors.DataException";
 
-fn queue(topic: &str) -> serde_json::Value {
+fn queue(topic: &str) -> Value {
     json!({
         "errors.tolerance": "all",
         "errors.log.enable": "true",
@@ -118,4 +120,128 @@ fn a_source_has_a_dead_letter_queue() {
     assert_eq!(told[..6], expect);
     assert!(topic.read_all().is_empty());
     worker.rest().wait_state("failing", "RUNNING", 1);
+}
+
+/// A transform that is in the way for as long as there is a file `busy` in the folder.
+fn while_busy(folder: &Path) -> Value {
+    json!({
+        "sandbox.files": folder,
+        "transforms": "busy",
+        "transforms.busy.type": "HostileTransform",
+        "transforms.busy.apply": "retriable-while",
+        "transforms.busy.path": folder.join("busy"),
+        "errors.retry.delay.max.ms": "10",
+    })
+}
+
+fn wait_log(worker: &Worker, text: &str) {
+    wait_for(text, Deadline::LONG, || if worker.log().contains(text) { Ok(()) } else { Err("no such line".to_owned()) });
+}
+
+#[test]
+fn a_failure_that_passes_is_tried_again_until_it_has() {
+    let worker = worker_with(&["file", "hostile"]);
+    let topic = Topic::create(Kafka::shared(), "busy", 1);
+    let folder = folder(&worker, "files");
+    let (input, output, busy) = (folder.join("in"), folder.join("out"), folder.join("busy"));
+    let retries = with(while_busy(&folder), json!({"errors.retry.timeout": "-1"}));
+    append(&input, ["one", "two"]);
+    append(&busy, [""]);
+
+    worker.rest().configure("busy-source", &with(file_source(&input, &topic.name), retries.clone()));
+    wait_log(&worker, "a batch is to be tried again in 10 ms");
+    assert!(topic.read_all().is_empty());
+    std::fs::remove_file(&busy).expect("a file");
+    let texts: Vec<String> = topic.read_count(2, Deadline::LONG).iter().map(|record| record.text().to_owned()).collect();
+    assert_eq!(texts, ["one", "two"]);
+
+    append(&busy, [""]);
+    let before = worker.log().matches("a batch is to be tried again").count();
+    worker.rest().configure("busy-sink", &with(file_sink(&output, &topic.name), retries));
+    wait_for("a retry of the sink", Deadline::LONG, || {
+        let now = worker.log().matches("a batch is to be tried again").count();
+        if now > before + 1 { Ok(()) } else { Err(format!("{now} retries")) }
+    });
+    assert!(lines(&output).is_empty());
+    std::fs::remove_file(&busy).expect("a file");
+    assert_eq!(wait_lines(&output, 2), ["one", "two"]);
+    for connector in ["busy-source", "busy-sink"] {
+        worker.rest().wait_state(connector, "RUNNING", 1);
+    }
+}
+
+#[test]
+fn a_failure_that_does_not_pass_goes_the_way_of_the_tolerance() {
+    let worker = worker_with(&["file", "hostile"]);
+    let (topic, refused) = (Topic::create(Kafka::shared(), "stuck", 1), Topic::create(Kafka::shared(), "stuck-source", 1));
+    let dead = Topic::named(Kafka::shared().bootstrap(), &unique("stuck-dlq"));
+    let folder = folder(&worker, "files");
+    let (input, output) = (folder.join("in"), folder.join("out"));
+    append(&folder.join("busy"), [""]);
+    append(&input, ["one", "two"]);
+    topic.produce(["three", "four", "five"]);
+    let stuck = with(while_busy(&folder), json!({"errors.retry.timeout": "30"}));
+    let letters = json!({
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": dead.name,
+        "errors.deadletterqueue.topic.replication.factor": "1",
+        "errors.deadletterqueue.context.headers.enable": "true",
+    });
+    let tolerant = with(stuck.clone(), letters);
+    worker.rest().configure("stuck-source", &with(file_source(&input, &refused.name), tolerant.clone()));
+    worker.rest().configure("stuck-sink", &with(file_sink(&output, &topic.name), tolerant));
+    let letters = dead.read_count(5, Deadline::LONG);
+    let mut texts: Vec<&str> = letters.iter().map(|letter| letter.text()).collect();
+    texts.sort_unstable();
+    assert_eq!(texts, ["five", "four", "one", "three", "two"]);
+    for letter in &letters {
+        let told = headers(letter);
+        let of = |name: &str| told.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default();
+        assert_eq!((of("stage"), of("class.name")), ("TRANSFORMATION", "HostileTransform"));
+        assert_eq!(of("exception.class.name"), "org.apache.kafka.connect.errors.RetriableException");
+        assert!(of("exception.message").contains("told to be retriable for a while"), "{told:?}");
+    }
+    worker.rest().configure("strict-source", &with(file_source(&input, &refused.name), stuck.clone()));
+    worker.rest().configure("strict-sink", &with(file_sink(&output, &topic.name), stuck));
+    for connector in ["strict-source", "strict-sink"] {
+        let trace = worker.rest().wait_failed_task(connector);
+        assert!(trace.contains("TRANSFORMATION") && trace.contains("told to be retriable for a while"), "{trace}");
+    }
+    for connector in ["stuck-source", "stuck-sink"] {
+        worker.rest().wait_state(connector, "RUNNING", 1);
+    }
+    assert!(refused.read_all().is_empty() && lines(&output).is_empty());
+}
+
+/// The content of a source's record, and the place of a sink's, as Kafka Connect has it.
+#[test]
+fn the_log_tells_which_record_failed_only_when_asked() {
+    let worker = worker_with(&["file", "transforms"]);
+    let topic = Topic::create(Kafka::shared(), "logged", 1);
+    let folder = folder(&worker, "files");
+    topic.produce(["secret of a sink"]);
+    let insert = json!({
+        "errors.tolerance": "all",
+        "errors.log.enable": "true",
+        "transforms": "insert",
+        "transforms.insert.type": "org.apache.kafka.connect.transforms.InsertField$Value",
+        "transforms.insert.static.field": "a",
+        "transforms.insert.static.value": "b",
+    });
+    for messages in [false, true] {
+        let input = folder.join(format!("in-{messages}"));
+        append(&input, ["secret of a source"]);
+        let insert = with(insert.clone(), json!({"errors.log.include.messages": messages.to_string()}));
+        let (source, sink) = (format!("source-{messages}"), format!("sink-{messages}"));
+        worker.rest().configure(&source, &with(file_source(&input, &topic.name), insert.clone()));
+        worker.rest().configure(&sink, &with(file_sink(&folder.join("out"), &topic.name), insert));
+        for task in [source, sink] {
+            wait_log(&worker, &format!("Error encountered in task {task}-0."));
+        }
+        let (log, topic) = (worker.log(), &topic.name);
+        let of_source = format!("where source record is = {{topic='{topic}', key=null, value=secret of a source}}.");
+        let of_sink = format!("where consumed record is {{topic='{topic}', partition=0, offset=0, timestamp=");
+        assert_eq!((log.contains(&of_source), log.contains(&of_sink)), (messages, messages), "{log}");
+        assert_eq!((log.contains("secret of a source"), log.contains("secret of a sink")), (messages, false), "{log}");
+    }
 }

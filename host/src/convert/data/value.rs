@@ -157,61 +157,47 @@ pub fn float_text(value: f32) -> String {
 /// Appends `Double.toString`.
 pub fn write_double(value: f64, out: &mut Vec<u8>) {
     const SMALLEST_WITH_TWO_DIGITS: f64 = 1e-321;
-    if let Some(millionths) = millionths(value) {
-        write_millionths(value < 0.0, millionths, out);
-    } else if value != 0.0 && value.abs() < SMALLEST_WITH_TWO_DIGITS {
+    let mut buffer = zmij::Buffer::new();
+    if let Some(text) = plain_double(value, &mut buffer) {
+        out.extend_from_slice(text.as_bytes());
+    } else if value.abs() < SMALLEST_WITH_TWO_DIGITS {
         out.extend_from_slice(format!("{value:.1e}").replace('e', "E").as_bytes());
     } else {
-        write_number(value, ryu::Buffer::new().format(value), out);
+        write_scientific(value, buffer.format(value), out);
     }
-}
-
-/// Parts of a number that is written digit by digit.
-const MILLION: u64 = 1_000_000;
-
-/// The nearest of the millionths to a number that Java writes without an exponent, if they are the same double. Of decimals with at most 15
-/// digits no two are, so that there is no shorter text.
-fn millionths(value: f64) -> Option<u64> {
-    let value = value.abs();
-    if !(1e-3..1e7).contains(&value) {
-        return None;
-    }
-    let nearest = (value * MILLION as f64 + 0.5) as u64;
-    (nearest as f64 / MILLION as f64 == value).then_some(nearest)
-}
-
-fn write_millionths(negative: bool, millionths: u64, out: &mut Vec<u8>) {
-    if negative {
-        out.push(b'-');
-    }
-    out.extend_from_slice(itoa::Buffer::new().format(millionths / MILLION).as_bytes());
-    out.push(b'.');
-    let mut digits = [b'0'; 6];
-    let mut rest = (millionths % MILLION) as u32;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    let trimmed = trim_zeros(&digits);
-    out.extend_from_slice(if trimmed.is_empty() { b"0" } else { trimmed });
 }
 
 /// Appends `Float.toString`.
 pub fn write_float(value: f32, out: &mut Vec<u8>) {
     const SMALLEST_WITH_TWO_DIGITS: f32 = 1e-43;
-    if value != 0.0 && value.abs() < SMALLEST_WITH_TWO_DIGITS {
+    let mut buffer = zmij::Buffer::new();
+    if let Some(text) = plain_float(value, &mut buffer) {
+        out.extend_from_slice(text.as_bytes());
+    } else if value.abs() < SMALLEST_WITH_TWO_DIGITS {
         out.extend_from_slice(format!("{value:.1e}").replace('e', "E").as_bytes());
     } else {
-        write_number(f64::from(value), ryu::Buffer::new().format(value), out);
+        write_scientific(f64::from(value), buffer.format(value), out);
     }
+}
+
+/// `Double.toString` of a number that Java writes without an exponent: the shortest text, as everywhere.
+pub fn plain_double(value: f64, buffer: &mut zmij::Buffer) -> Option<&str> {
+    let is_plain = (1e-3..1e7).contains(&value.abs()) || value == 0.0;
+    is_plain.then(|| buffer.format_finite(value))
+}
+
+/// The same for `Float.toString`.
+pub fn plain_float(value: f32, buffer: &mut zmij::Buffer) -> Option<&str> {
+    let is_plain = (1e-3..1e7).contains(&value.abs()) || value == 0.0;
+    is_plain.then(|| buffer.format_finite(value))
 }
 
 /// Digits of the shortest text of a double at most.
 const MAX_DIGITS: usize = 17;
 
-/// Appends a number as Java lays it out, whose shortest text in any layout is given. (Of numbers that one digit would tell from all
-/// others Java gives the closest text of two, which differs only for the very smallest; they do not come here.)
-fn write_number(value: f64, shortest: &str, out: &mut Vec<u8>) {
+/// Appends a number that Java writes with an exponent, or that is none, whose shortest text in any layout is given. (Of numbers that one
+/// digit would tell from all others Java gives the closest text of two, which differs only for the very smallest; they do not come here.)
+fn write_scientific(value: f64, shortest: &str, out: &mut Vec<u8>) {
     if value.is_nan() {
         return out.extend_from_slice(b"NaN");
     }
@@ -239,29 +225,11 @@ fn write_number(value: f64, shortest: &str, out: &mut Vec<u8>) {
     let (first, rest) = digits.split_first().unwrap_or((&b'0', &[]));
     // The number is first.rest * 10^exponent.
     let exponent = exponent.parse::<i32>().unwrap_or_default() + point - leading_zeros - 1;
-    let or_zero = |digits: &[u8], out: &mut Vec<u8>| out.extend_from_slice(if digits.is_empty() { b"0" } else { digits });
-    match exponent {
-        _ if value == 0.0 => out.extend_from_slice(b"0.0"),
-        -3..=-1 => {
-            out.extend_from_slice(b"0.");
-            out.extend(std::iter::repeat_n(b'0', exponent.unsigned_abs() as usize - 1));
-            out.extend_from_slice(digits);
-        }
-        0..=6 => {
-            let whole = exponent as usize + 1;
-            let (before, after) = digits.split_at(whole.min(digits.len()));
-            out.extend_from_slice(before);
-            out.extend(std::iter::repeat_n(b'0', whole - before.len()));
-            out.push(b'.');
-            or_zero(after, out);
-        }
-        _ => {
-            out.push(*first);
-            out.push(b'.');
-            or_zero(rest, out);
-            let _ = std::io::Write::write_fmt(out, format_args!("E{exponent}"));
-        }
-    }
+    out.push(*first);
+    out.push(b'.');
+    out.extend_from_slice(if rest.is_empty() { b"0" } else { rest });
+    out.push(b'E');
+    out.extend_from_slice(itoa::Buffer::new().format(exponent).as_bytes());
 }
 
 fn trim_zeros(digits: &[u8]) -> &[u8] {
@@ -273,14 +241,32 @@ fn trim_zeros(digits: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    /// The standard library's shortest digits are the same, in another layout. Of two that are equally close Java takes the even ones.
     #[test]
-    fn short_fractions_are_spelled_like_all_others() {
-        for step in 0..200_000_u64 {
+    fn shortest_digits() {
+        let digits = |text: &str| {
+            let mantissa = text.split(['e', 'E']).next().unwrap_or_default().replace(['-', '.'], "");
+            mantissa.trim_matches('0').to_owned()
+        };
+        let check = |text: String, expect: String, read_back: bool| {
+            let (digits, expect) = (digits(&text), digits(&expect));
+            let is_even_of_two = digits.len() == expect.len() && digits.ends_with(['2', '4', '6', '8']);
+            assert!(read_back && (digits == expect || is_even_of_two), "{text}: {expect}");
+        };
+        for step in 1..200_000_u64 {
+            let bits = step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let parts = step * 49_999_991 % 9_999_999_999_999 + 1000;
-            for value in [parts as f64 / 1e6, parts as f64 / 1e7, (parts as f64 / 1e6).next_up()] {
-                let mut expect = Vec::new();
-                write_number(value, ryu::Buffer::new().format(value), &mut expect);
-                assert_eq!(double_text(value).as_bytes(), expect, "{value}");
+            for value in [f64::from_bits(bits), parts as f64 / 1e6, parts as f64 / 1e7, (parts as f64 / 1e6).next_up()] {
+                if value.is_normal() {
+                    let text = double_text(value);
+                    check(text.clone(), format!("{value:e}"), text.parse() == Ok(value));
+                }
+            }
+            for value in [f32::from_bits(bits as u32), parts as f32 / 1e6, parts as f32 / 1e7] {
+                if value.is_normal() {
+                    let text = float_text(value);
+                    check(text.clone(), format!("{value:e}"), text.parse() == Ok(value));
+                }
             }
         }
     }

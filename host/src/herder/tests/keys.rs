@@ -44,6 +44,11 @@ const COMMON: &[(&str, &str, &str)] = &[
     ("hawser.restart.healthy.ms", "x", NUMBER),
 ];
 
+const DEAD_LETTERS: &[(&str, &str, &str)] = &[
+    ("errors.deadletterqueue.topic.replication.factor", "40000", NUMBER),
+    ("errors.deadletterqueue.context.headers.enable", "1", BOOLEAN),
+];
+
 const SOURCE: &[(&str, &str, &str)] = &[
     ("topic.creation.groups", "a,a", "Duplicate alias provided."),
     ("topic.creation.default.replication.factor", "0", REPLICATION),
@@ -61,8 +66,6 @@ const SOURCE: &[(&str, &str, &str)] = &[
 const SINK: &[(&str, &str, &str)] = &[
     ("topics", "a,,b", "values must not be empty"),
     ("topics.regex", "(", "Invalid regex"),
-    ("errors.deadletterqueue.topic.replication.factor", "40000", NUMBER),
-    ("errors.deadletterqueue.context.headers.enable", "1", BOOLEAN),
     ("consumer.override.bad", "1", "is bad"),
 ];
 
@@ -107,7 +110,7 @@ async fn every_key_is_checked() {
         let framework = &fixture.herder.context.framework;
         let def: ConfigDef = if kind == "FileSource" { framework.source(&config) } else { framework.sink(&config) };
         known.extend(def.keys.into_iter().map(|key| key.name).filter(|key| key != "transforms.m.fields"));
-        for (key, value, words) in COMMON.iter().chain(own) {
+        for (key, value, words) in COMMON.iter().chain(DEAD_LETTERS).chain(own) {
             let mut config = good.clone();
             config.retain(|(name, _)| name != key);
             config.push(((*key).to_owned(), Some((*value).to_owned())));

@@ -162,7 +162,7 @@ impl CompactedLog for KafkaLog {
 impl Drop for KafkaLog {
     fn drop(&mut self) {
         if let Some(follower) = self.follower.get() {
-            close(self.consumer.clone(), follower);
+            close((self.consumer.clone(), self.producer.clone()), follower);
         }
     }
 }

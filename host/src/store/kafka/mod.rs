@@ -46,8 +46,21 @@ impl KafkaStore {
     /// Makes the clients from a worker's unprefixed keys, under names that begin with `client_id`. What makes a log durable
     /// cannot be changed by these keys. To be called in a tokio runtime.
     pub fn new(worker: &[(String, String)], client_id: &str) -> Result<KafkaStore, StoreError> {
+        KafkaStore::with_clients(|kind| ClientSettings::worker_client(kind, worker, client_id))
+    }
+
+    /// The same from the settings of a connector: `producer.override.` and so on, under the same client ids as Kafka Connect's.
+    pub fn of_connector(
+        worker: &[(String, String)],
+        connector: &str,
+        config: &[(String, String)],
+    ) -> Result<KafkaStore, StoreError> {
+        KafkaStore::with_clients(|kind| ClientSettings::connector_client(kind, worker, connector, config))
+    }
+
+    fn with_clients(settings: impl Fn(ClientKind) -> Result<ClientSettings, SettingsError>) -> Result<KafkaStore, StoreError> {
         let settings = |kind| {
-            let settings = ClientSettings::worker_client(kind, worker, client_id).map_err(|error| refused(&error))?;
+            let settings = settings(kind).map_err(|error| refused(&error))?;
             let is_given = settings.get(RECONNECT_KEY).is_some();
             Ok(if is_given { settings } else { settings.with(RECONNECT_KEY, MAX_RECONNECT_WAIT_MS) })
         };
@@ -61,9 +74,11 @@ impl KafkaStore {
             .with("message.timeout.ms", WRITE_TIMEOUT.as_millis().to_string())
             // Kafka's own default, so that a key stays on the partition where a JVM worker would put it.
             .with("partitioner", "murmur2_random");
-        let consumer = settings(ClientKind::Consumer)?
-            // librdkafka wants a group, even where partitions are assigned by hand and nothing is committed.
-            .with("group.id", client_id)
+        let consumer = settings(ClientKind::Consumer)?;
+        // librdkafka wants a group, even where partitions are assigned by hand and nothing is committed.
+        let group = consumer.get("client.id").unwrap_or_default().to_owned();
+        let consumer = consumer
+            .with("group.id", group)
             .with("enable.auto.commit", "false")
             .with("enable.auto.offset.store", "false")
             .with("enable.partition.eof", "true")
@@ -128,8 +143,8 @@ impl Drop for Asker {
     }
 }
 
-/// Ends the task that uses a client and then the client, where blocking is allowed: librdkafka's shutdown blocks.
-fn close(client: Arc<Consumer>, user: &JoinHandle<()>) {
+/// Ends the task that uses clients and then the clients, where blocking is allowed: librdkafka's shutdown blocks.
+fn close(client: impl Send + 'static, user: &JoinHandle<()>) {
     user.abort();
     let user = user.abort_handle();
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -21,15 +21,18 @@ pub enum TopicPurpose {
     Offsets,
     /// `status.storage.topic`.
     Statuses,
+    /// A source connector's `offsets.storage.topic` (KIP-618).
+    ConnectorOffsets,
 }
 
 impl TopicPurpose {
-    /// The worker's key that names the topic.
+    /// The key that names the topic.
     pub fn key(self) -> &'static str {
         match self {
             TopicPurpose::Configs => "config.storage.topic",
             TopicPurpose::Offsets => "offset.storage.topic",
             TopicPurpose::Statuses => "status.storage.topic",
+            TopicPurpose::ConnectorOffsets => "offsets.storage.topic",
         }
     }
 
@@ -37,8 +40,16 @@ impl TopicPurpose {
     fn contents(self) -> &'static str {
         match self {
             TopicPurpose::Configs => "connector configurations",
-            TopicPurpose::Offsets => "source connector offsets",
+            TopicPurpose::Offsets | TopicPurpose::ConnectorOffsets => "source connector offsets",
             TopicPurpose::Statuses => "connector and task statuses",
+        }
+    }
+
+    /// Where the key stands.
+    fn place(self) -> &'static str {
+        match self {
+            TopicPurpose::ConnectorOffsets => "configuration of the connector",
+            _ => "Connect worker configurations",
         }
     }
 }
@@ -152,7 +163,8 @@ pub(super) fn check_policy(spec: &TopicSpec, policy: &str) -> Result<(), StoreEr
         "Topic '{topic}' supplied via the '{key}' property is required to have 'cleanup.policy=compact' to guarantee \
          consistency and durability of {contents}, but found the topic currently has 'cleanup.policy={}'. Continuing would \
          likely result in eventually losing {contents} and problems restarting this Connect cluster in the future. Change \
-         the '{key}' property in the Connect worker configurations to use a topic with 'cleanup.policy=compact'.",
-        policies.join(",")
+         the '{key}' property in the {} to use a topic with 'cleanup.policy=compact'.",
+        policies.join(","),
+        spec.purpose.place()
     )))
 }

@@ -59,6 +59,8 @@ struct SinkTask {
     committing: Option<Instant>,
     suspects: Suspects,
     search: Search,
+    /// The batch over a part of which the plugin has crashed.
+    in_hand: Option<Batch>,
 }
 
 /// Calls after whose crash a record is sought.
@@ -104,6 +106,7 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         committing: None,
         suspects: Suspects::default(),
         search: Search::default(),
+        in_hand: None,
     };
     let classes = std::iter::once(task.spec.class()).chain(task.pipeline.classes());
     task.run.counters.has_instances(classes);
@@ -154,6 +157,8 @@ impl SinkTask {
                 tokio::task::yield_now().await;
             }
             Filled::Rebalance(event) => self.rebalanced(event, None).await?,
+            // Nobody has said that there is nothing to do.
+            Filled::Idle if self.consumer.is_cut_off() => {}
             Filled::Idle => self.run.counters.progress(),
         }
         Ok(())
@@ -172,7 +177,9 @@ impl SinkTask {
         // All of it, before any part is put: a crash over one part throws the others away, too, and they must come again.
         self.assignment.came(&spans_of(&batch));
         if self.suspects.any() {
-            self.put_in_parts(&batch).await?;
+            let put = self.put_in_parts(&batch).await;
+            self.in_hand = put.is_err().then_some(batch);
+            put?;
         } else {
             self.put_all(batch).await?;
         }
@@ -231,8 +238,10 @@ impl SinkTask {
                 Attempt::Done => break,
                 Attempt::Later(pause, reason) => {
                     TaskCounters::add(&self.run.counters.retries, 1);
-                    let millis = pause.as_millis();
-                    tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
+                    if pause > BREATH {
+                        let millis = pause.as_millis();
+                        tracing::warn!("a batch is to be tried again in {millis} ms: {reason}");
+                    }
                     if !self.wait(pause, &mut work).await? {
                         // The task stops: what was not put is not committed, and read again by its successor.
                         return Ok(false);
@@ -306,11 +315,19 @@ impl SinkTask {
                 work.stage = Stage::Halted(flow);
                 return outlast(outage, self.reporter.policy(), &mut work.window, backoff).map(Some);
             }
+            Err(TaskError::Transform { class, error: CallError::Retriable(reason) }) => {
+                let pause = work.window.next(self.reporter.policy(), Instant::now());
+                if pause.is_none() {
+                    let error = CallError::Retriable(reason.clone());
+                    self.pipeline.give_up(&mut flow, TaskError::Transform { class, error })?;
+                }
+                work.stage = Stage::Halted(flow);
+                return Ok(Some((pause.unwrap_or(BREATH), reason)));
+            }
             tried => tried,
         };
         let passing = match &tried {
             Ok(processed) => processed.rejected.iter().find(|rejected| rejected.retriable).map(|rejected| rejected.text()),
-            Err(TaskError::Transform { error: CallError::Retriable(reason), .. }) => Some(reason.clone()),
             Err(_) => None,
         };
         if self.reporter.retries()

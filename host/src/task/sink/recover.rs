@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::assignment::spans_of;
+use super::assignment::{Span, Spans, spans_of};
 use super::{SinkTask, TASK_PUT_CLASS};
 use crate::kafka::TopicOffset;
 use crate::record::Batch;
+use crate::task::Target;
 use crate::task::error::TaskError;
 use crate::task::pipeline::Rejected;
 use crate::task::poison::Verdict;
@@ -52,12 +53,15 @@ impl SinkTask {
         // If the task is to stop, the loop does so next; nothing is left to be flushed.
         let partitions = self.assignment.partitions(true);
         let back: Vec<TopicOffset> = self.assignment.safe_places();
+        let lost = self.assignment.unsafe_spans();
         self.assignment.rewind(&back);
         let Some(plugin) = started else { return Ok(()) };
         self.plugin = plugin;
         // What the old instance had paused, the new one knows nothing of.
         self.assignment.set_paused(&partitions, false);
-        self.fetch_from(&back).await?;
+        if !self.take_from_hand(&lost) {
+            self.fetch_from(&back).await?;
+        }
         if !self.held && !partitions.is_empty() {
             self.consumer.resume(&partitions)?;
         }
@@ -65,6 +69,27 @@ impl SinkTask {
             self.open(&partitions).await?;
         }
         self.obey().await
+    }
+
+    /// Has what is left of the batch in hand come next, if all that was lost is in it: nothing has to be fetched again, for which the
+    /// broker's answer to the last fetch would have to be waited for. `false`: it is not.
+    fn take_from_hand(&mut self, lost: &Spans) -> bool {
+        let Some(batch) = self.in_hand.take() else { return false };
+        let held = spans_of(&batch);
+        let is_held = |lost: &Span| {
+            held.iter().any(|span| span.partition == lost.partition && span.begin <= lost.begin && lost.end <= span.end)
+        };
+        if !lost.iter().all(is_held) || !self.builder.is_empty() || self.run.target() != Target::Run {
+            return false;
+        }
+        for record in batch.records() {
+            let (topic, partition) = (record.topic(), record.partition());
+            // A partition that has gone and come back meanwhile is read from what is committed.
+            if self.assignment.put_offset(topic, partition).is_some_and(|next| record.offset() >= Some(next)) {
+                self.builder.push(record.into(), record.headers());
+            }
+        }
+        true
     }
 
     /// Makes sure that what was put so far is not lost with the instance, as far as the plugin lets it be committed.

@@ -66,6 +66,10 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
     let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
     let Some(reporter) = reporter.transpose()? else { return Ok(()) };
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
+    match run.unless_stopped(context.checkpoints.open()).await {
+        None => return Ok(()),
+        Some(opened) => opened.map_err(TaskError::Offsets)?,
+    }
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
     let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(()) };
@@ -241,7 +245,7 @@ impl SourceTask {
         let mut flow = self.pipeline.enter(records);
         loop {
             let pipeline = &mut self.pipeline;
-            let tried = match attend!(self, pipeline.run(&mut flow)) {
+            let processed = match attend!(self, pipeline.run(&mut flow)) {
                 Err(crash) if crash.is_crash() => {
                     let run = &mut self.run;
                     match attend!(self, pipeline.recover(&mut flow, crash, run))? {
@@ -251,36 +255,40 @@ impl SourceTask {
                 }
                 Err(TaskError::Schemas(outage)) => {
                     let (pause, reason) = outlast(outage, self.reporter.policy(), &mut window, &mut backoff)?;
-                    TaskCounters::add(&self.run.counters.retries, 1);
-                    tracing::warn!("a batch is to be tried again in {} ms: {reason}", pause.as_millis());
-                    let run = &mut self.run;
-                    if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
+                    if !self.pause(pause, &reason).await? {
                         return Ok(None);
                     }
                     continue;
                 }
-                tried => tried,
-            };
-            if !self.reporter.retries() {
-                return tried.map(Some);
-            }
-            let passing = match &tried {
-                Ok(processed) => processed.rejected.iter().any(|rejected| rejected.retriable),
-                Err(TaskError::Transform { error, .. }) => error.is_retriable(),
-                Err(_) => false,
-            };
-            match (passing, passing.then(|| window.next(self.reporter.policy(), Instant::now())).flatten()) {
-                (true, Some(pause)) => {
-                    TaskCounters::add(&self.run.counters.retries, 1);
-                    let run = &mut self.run;
-                    if attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_none() {
-                        return Ok(None);
+                Err(TaskError::Transform { class, error: CallError::Retriable(reason) }) => {
+                    match window.next(self.reporter.policy(), Instant::now()) {
+                        Some(pause) if !self.pause(pause, &reason).await? => return Ok(None),
+                        Some(_) => {}
+                        None => {
+                            let error = CallError::Retriable(reason);
+                            self.pipeline.give_up(&mut flow, TaskError::Transform { class, error })?;
+                        }
                     }
-                    flow = self.pipeline.enter(came.clone());
+                    continue;
                 }
-                _ => return tried.map(Some),
+                tried => tried?,
+            };
+            let passing = processed.rejected.iter().find(|rejected| rejected.retriable && self.reporter.retries());
+            let Some(reason) = passing.map(|rejected| rejected.text()) else { return Ok(Some(processed)) };
+            let Some(pause) = window.next(self.reporter.policy(), Instant::now()) else { return Ok(Some(processed)) };
+            if !self.pause(pause, &reason).await? {
+                return Ok(None);
             }
+            flow = self.pipeline.enter(came.clone());
         }
+    }
+
+    /// Waits before a batch is tried again. `false`: the task stops.
+    async fn pause(&mut self, pause: Duration, reason: &str) -> Result<bool, TaskError> {
+        TaskCounters::add(&self.run.counters.retries, 1);
+        tracing::warn!("a batch is to be tried again in {} ms: {reason}", pause.as_millis());
+        let run = &mut self.run;
+        Ok(attend!(self, run.unless_stopped(tokio::time::sleep(pause))).is_some())
     }
 
     /// Tells the plugin which checkpoints are stored.
