@@ -280,7 +280,7 @@ fn a_sink_makes_more_requests_than_it_may_hold_resources() {
     worker.rest().wait_state("many", "RUNNING", 1);
 }
 
-/// Measures the sink beside a plain client; run by hand: `cargo test -p hawser-e2e --test e2e -- --ignored --nocapture http::speed`.
+/// Measures the sink beside a plain client; docs/benchmark.md says how it is run.
 #[test]
 #[ignore = "measures"]
 fn speed() {
