@@ -150,7 +150,8 @@ fn columns_of_numbers_are_converted_as_their_cells_are() {
     };
     let bits = |step: u64| step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let double = |step: u64| ((bits(step) >> 20) as f64 / 1000.0) / 10_f64.powi((step % 12) as i32);
-    let all: [(&str, Box<dyn Fn(u64) -> Vec<u8>>); 7] = [
+    type Make = Box<dyn Fn(u64) -> Vec<u8>>;
+    let all: [(&str, Make); 7] = [
         ("Boolean", Box::new(|step| vec![(bits(step) >> 63) as u8])),
         ("Short", Box::new(move |step| ((bits(step) >> 40) as i16).to_be_bytes().to_vec())),
         ("Integer", Box::new(move |step| ((bits(step) >> 20) as i32 >> (step % 32)).to_be_bytes().to_vec())),
