@@ -34,8 +34,8 @@ import java.util.Optional;
  *   transform TAB number TAB key TAB value      configuration of a transform
  *   record TAB key TAB value TAB header         a record; the header is called "h"
  *
- * and writes what the first record becomes (topic, key, value, header), and nanoseconds per record: of this thread's processor time, and of
- * that of all threads, garbage collection and compilation included.
+ * and writes what each record becomes (topic, key, value, header), and nanoseconds per record: of this thread's processor time, and of that
+ * of all threads, garbage collection and compilation included.
  */
 public class ConnectBench {
     private static final String TOPIC = "bench";
@@ -94,9 +94,11 @@ public class ConnectBench {
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         List<String[]> lines = input.lines().map(line -> line.split("\t", -1)).toList();
         ConnectBench bench = new ConnectBench(lines);
-        ProducerRecord<byte[], byte[]> first = bench.convert(bench.records.get(0));
-        Header header = first.headers().lastHeader("h");
-        System.out.println(String.join("\t", first.topic(), text(first.key()), text(first.value()), text(header == null ? null : header.value())));
+        for (ConsumerRecord<byte[], byte[]> record : bench.records) {
+            ProducerRecord<byte[], byte[]> made = bench.convert(record);
+            Header header = made.headers().lastHeader("h");
+            System.out.println(String.join("\t", made.topic(), text(made.key()), text(made.value()), text(header == null ? null : header.value())));
+        }
 
         bench.run(WARM_UP_NS);
         double thread = Double.MAX_VALUE;

@@ -35,18 +35,9 @@ pub fn read_column<const N: usize>(
     Some((numbers, vec![N as i32; lengths.len()]))
 }
 
-/// Puts a text at the start of a block, and answers its length. The usual lengths take two copies that overlap, and no call.
+/// Puts a text at the start of a block, and answers its length.
 pub fn put(text: &[u8], block: &mut [u8]) -> Option<usize> {
-    fn ends<const N: usize>(text: &[u8], block: &mut [u8]) -> Option<()> {
-        *block.first_chunk_mut()? = *text.first_chunk::<N>()?;
-        *block.get_mut(text.len() - N..)?.first_chunk_mut()? = *text.last_chunk::<N>()?;
-        Some(())
-    }
-    match text.len() {
-        4..8 => ends::<4>(text, block)?,
-        8..=16 => ends::<8>(text, block)?,
-        length => block.get_mut(..length)?.copy_from_slice(text),
-    }
+    block.get_mut(..text.len())?.copy_from_slice(text);
     Some(text.len())
 }
 

@@ -126,17 +126,20 @@ fn batch(records: &[KeyAndValue]) -> Batch {
     builder.finish()
 }
 
-/// Both sides did the same work: the first record is the same, as JSON where it is JSON.
+/// Both sides did the same work: each record is the same, as JSON where it is JSON.
 fn compare(row: &Row, ours: &Batch, theirs: &Measured) -> anyhow::Result<()> {
-    let record = ours.records().next().context("no record came out")?;
-    let header = record.headers().next().and_then(|header| header.value);
-    let ours = [record.key, record.value, header];
-    for (ours, theirs) in ours.into_iter().zip(&theirs.first) {
-        let json = |bytes: Option<&[u8]>| bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-        let (ours_json, theirs_json) = (json(ours), json(theirs.as_deref()));
-        let same = ours == theirs.as_deref() || ours_json.is_some() && ours_json == theirs_json;
-        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or(b"null")).into_owned();
-        ensure!(same, "{}: {} here, {} in the JVM", row.name, text(ours), text(theirs.as_deref()));
+    ensure!(ours.len() == theirs.records.len(), "{}: {} records in the JVM", row.name, theirs.records.len());
+    for (record, theirs) in ours.records().zip(&theirs.records) {
+        let header = record.headers().next().and_then(|header| header.value);
+        for (ours, theirs) in [record.key, record.value, header].into_iter().zip(theirs) {
+            let json = |bytes: Option<&[u8]>| bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+            let same = ours == theirs.as_deref() || {
+                let ours = json(ours);
+                ours.is_some() && ours == json(theirs.as_deref())
+            };
+            let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or(b"null")).into_owned();
+            ensure!(same, "{}: {} here, {} in the JVM", row.name, text(ours), text(theirs.as_deref()));
+        }
     }
     Ok(())
 }

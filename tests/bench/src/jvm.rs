@@ -26,8 +26,8 @@ pub struct Measured {
     pub thread: f64,
     /// Of all threads: garbage collection, and what the JIT still did.
     pub process: f64,
-    /// Key, value and header of the first record that came out.
-    pub first: [Option<Vec<u8>>; 3],
+    /// Key, value and header of each record that came out.
+    pub records: Vec<[Option<Vec<u8>>; 3]>,
 }
 
 impl Jvm {
@@ -91,12 +91,15 @@ fn question(row: &Row, records: &[KeyAndValue]) -> String {
 }
 
 fn answer(text: &str) -> anyhow::Result<Measured> {
-    let mut lines = text.lines();
-    let first = lines.next().context("nothing")?;
+    let mut lines: Vec<_> = text.lines().collect();
+    let figures = lines.pop().context("nothing")?;
     let bytes = |field: &str| if field == "-" { Ok(None) } else { STANDARD.decode(field).map(Some) };
-    let first: Vec<_> = first.split('\t').skip(1).map(bytes).collect::<Result<_, _>>()?;
-    let first = first.try_into().ok().context("a record has a key, a value and a header")?;
-    let figures: Vec<f64> = lines.next().context("no figures")?.split('\t').map(str::parse).collect::<Result<_, _>>()?;
+    let record = |line: &str| -> anyhow::Result<_> {
+        let fields: Vec<_> = line.split('\t').skip(1).map(bytes).collect::<Result<_, _>>()?;
+        fields.try_into().ok().context("a record has a key, a value and a header")
+    };
+    let records = lines.into_iter().map(record).collect::<Result<_, _>>()?;
+    let figures: Vec<f64> = figures.split('\t').map(str::parse).collect::<Result<_, _>>()?;
     let [thread, process] = figures[..] else { anyhow::bail!("two figures are expected") };
-    Ok(Measured { thread, process, first })
+    Ok(Measured { thread, process, records })
 }
