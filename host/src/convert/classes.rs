@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::avro::{self, Avro};
 use super::binary::{ByteArrayConverter, FixedConverter, Width};
-use super::config::{ConfigError, ConfigKey, Importance, Properties, ValueType};
+use super::config::{Checked, ConfigError, ConfigKey, Importance, Properties, ValueType};
 use super::converter::Converter;
 use super::header::SimpleHeaderConverter;
 use super::json::{self, JsonConverter};
 use super::json_schema::{self, JsonSchema};
 use super::protobuf::{self, Protobuf};
+use super::registry::Format;
 use super::string::{self, StringConverter};
 use crate::record::SchemaTable;
 
@@ -209,6 +210,22 @@ pub const CLASSES: &[ConverterClass] = &[
 /// The converter that a configuration names, by its class or a short name.
 pub fn find_class(name: &str) -> Option<&'static ConverterClass> {
     CLASSES.iter().find(|class| class.name == name || class.aliases.contains(&name))
+}
+
+/// The schema language of a converter with a registry, apart from any registry: for those who have the schemas at hand. `properties`
+/// are the converter's own; `None` if no such converter has that name.
+///
+/// # Errors
+/// [`ConfigError`] when a property cannot be.
+pub fn format(name: &str, properties: &Properties) -> Option<Result<Box<dyn Format>, ConfigError>> {
+    let class = find_class(name)?;
+    let make: fn(&Checked<'_>) -> Box<dyn Format> = match class.name {
+        "io.confluent.connect.avro.AvroConverter" => |config| Box::new(Avro::new(config)),
+        "io.confluent.connect.json.JsonSchemaConverter" => |config| Box::new(JsonSchema::new(config)),
+        "io.confluent.connect.protobuf.ProtobufConverter" => |config| Box::new(Protobuf::new(config)),
+        _ => return None,
+    };
+    Some(Checked::new(class.keys, properties, "").map(|config| make(&config)))
 }
 
 /// The converter for `role`, from the connector's configuration if it names one, else from the worker's.

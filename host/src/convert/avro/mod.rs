@@ -14,7 +14,7 @@ pub use options::KEYS;
 
 use super::ConvertError;
 use super::classes::Setting;
-use super::config::ConfigError;
+use super::config::{Checked, ConfigError};
 use super::converter::{Converter, Decoded};
 use super::data::json::write_string;
 use super::data::read::{Reader, read_schemaless};
@@ -69,12 +69,17 @@ pub struct Avro {
 }
 
 impl Avro {
+    /// The format with its own keys.
+    pub fn new(config: &Checked<'_>) -> Self {
+        Avro { options: Options::new(config) }
+    }
+
     /// Makes a converter.
     ///
     /// # Errors
     /// [`ConfigError`] when a property cannot be.
     pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
-        RegistryConverter::make(&KEYS, setting, |config| Avro { options: Options::new(config) })
+        RegistryConverter::make(&KEYS, setting, Avro::new)
     }
 }
 

@@ -11,7 +11,7 @@ pub use options::KEYS;
 
 use super::ConvertError;
 use super::classes::Setting;
-use super::config::ConfigError;
+use super::config::{Checked, ConfigError};
 use super::converter::{Converter, Decoded};
 use super::data::conform::conforms;
 use super::data::json::{Node, write_string};
@@ -47,12 +47,17 @@ pub struct JsonSchema {
 }
 
 impl JsonSchema {
+    /// The format with its own keys.
+    pub fn new(config: &Checked<'_>) -> Self {
+        JsonSchema { options: Options::new(config) }
+    }
+
     /// Makes a converter.
     ///
     /// # Errors
     /// [`ConfigError`] when a property cannot be.
     pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
-        RegistryConverter::make(&KEYS, setting, |config| JsonSchema { options: Options::new(config) })
+        RegistryConverter::make(&KEYS, setting, JsonSchema::new)
     }
 }
 

@@ -16,7 +16,7 @@ use prost_reflect::{DynamicMessage, FileDescriptor, Kind as ProtoKind, MessageDe
 
 use super::ConvertError;
 use super::classes::Setting;
-use super::config::ConfigError;
+use super::config::{Checked, ConfigError};
 use super::converter::{Converter, Decoded};
 use super::data::read::Reader;
 use super::data::write::write_json;
@@ -79,12 +79,17 @@ pub struct Protobuf {
 }
 
 impl Protobuf {
+    /// The format with its own keys.
+    pub fn new(config: &Checked<'_>) -> Self {
+        Protobuf { options: Options::new(config) }
+    }
+
     /// Makes a converter.
     ///
     /// # Errors
     /// [`ConfigError`] when a property cannot be.
     pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
-        RegistryConverter::make(&KEYS, setting, |config| Protobuf { options: Options::new(config) })
+        RegistryConverter::make(&KEYS, setting, Protobuf::new)
     }
 }
 

@@ -18,9 +18,7 @@ mod tests;
 mod tls;
 mod wire;
 
-#[cfg(test)]
-pub use client::Reference;
-pub use client::{Registered, SchemaText};
+pub use client::{Reference, Registered, SchemaText};
 pub use converter::RegistryConverter;
 
 use super::ConvertError;
