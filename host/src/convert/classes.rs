@@ -72,6 +72,8 @@ pub struct Setting<'a> {
     pub prefix: &'a str,
     /// Whether the connector skips records that cannot be converted (`errors.tolerance` is `all`).
     pub tolerates_errors: bool,
+    /// The worker's configuration.
+    pub worker: &'a [(String, String)],
     /// The task's schemas.
     pub schemas: &'a Arc<SchemaTable>,
 }
@@ -263,6 +265,7 @@ pub(super) fn converter(
         role,
         prefix: role.prefix(),
         tolerates_errors: get(connector, "errors.tolerance").is_some_and(|tolerance| tolerance.eq_ignore_ascii_case("all")),
+        worker,
         schemas,
     };
     Ok((class.name, (class.make)(&setting)?))

@@ -37,4 +37,4 @@ pub use converter::{Converter, Decoded, Encoded, Kept, Place};
 pub use converters::{Converted, Converters, Failure, Postponed};
 pub use error::{ConvertError, DATA_EXCEPTION, Outage, SCHEMA_BUILDER_EXCEPTION, Stage};
 pub use payload::Schemas;
-pub use registry::{Format, Reading, Reference, Registered, SchemaText, Writing};
+pub use registry::{DEFAULT_REACH, Format, REACH_KEY, Reach, Reading, Reference, Registered, SchemaText, Writing};
