@@ -11,6 +11,7 @@ mod to_connect;
 
 pub use from_connect::scrub;
 pub use options::KEYS;
+pub use to_connect::opening;
 
 use super::ConvertError;
 use super::classes::Setting;
