@@ -56,9 +56,10 @@ classpath() {   # behind Kafka Connect's own class path
     home=$(distribution) || fail "no jars of Apicurio Registry to be had"
     if [ ! -d "$converters" ]; then
         work=$(mktemp -d "$cache/fetch.XXXXXX")
-        for artifact in utils-converter serde-common-avro; do
-            if ! mvn -B -q dependency:copy -DoutputDirectory="$work" \
-                -Dartifact="io.apicurio:apicurio-registry-$artifact:$REGISTRY_VERSION" </dev/null >&2; then
+        # The registry's own Avro, 1.12.0, reads lists of doubles as floats.
+        for artifact in io.apicurio:apicurio-registry-{utils-converter,serde-common-avro}:"$REGISTRY_VERSION" \
+            org.apache.avro:avro:1.12.1; do
+            if ! mvn -B -q dependency:copy -DoutputDirectory="$work" -Dartifact="$artifact" </dev/null >&2; then
                 rm -rf "$work"
                 fail "Maven could not fetch Apicurio's converters $REGISTRY_VERSION"
             fi

@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.LocalDate;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -62,15 +63,19 @@ public class FormatOracle {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final JsonNodeFactory NODES = JsonNodeFactory.withExactBigDecimals(true);
     private static final int MAX_DEPTH = 4;
-    /** Files that Confluent's registry knows. */
-    private static final Map<String, String> CONFLUENT = Map.of(
-        "confluent/meta.proto",
-        "syntax = \"proto3\";\npackage confluent;\nimport \"google/protobuf/descriptor.proto\";\n"
-            + "message Meta { string doc = 1; map<string, string> params = 2; }\n"
-            + "extend google.protobuf.FieldOptions { Meta field_meta = 1088; }\n",
-        "confluent/type/decimal.proto",
-        "syntax = \"proto3\";\npackage confluent.type;\n"
-            + "message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }\n");
+    /** Files that Confluent's registry knows, the outer folder first: the order in which they are laid down. */
+    private static final Map<String, String> CONFLUENT = new LinkedHashMap<>();
+
+    static {
+        CONFLUENT.put("confluent/meta.proto",
+            "syntax = \"proto3\";\npackage confluent;\nimport \"google/protobuf/descriptor.proto\";\n"
+                + "message Meta { string doc = 1; map<string, string> params = 2; }\n"
+                + "extend google.protobuf.FieldOptions { Meta field_meta = 1088; }\n");
+        CONFLUENT.put("confluent/type/decimal.proto",
+            "syntax = \"proto3\";\npackage confluent.type;\n"
+                + "message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }\n");
+    }
+
 
     public static void main(String[] args) throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -114,7 +119,8 @@ public class FormatOracle {
 
     private static String avroWrite(AvroData avro, byte[] envelope) throws Exception {
         SchemaAndValue value = ENVELOPES.toConnectData("t", envelope);
-        Schema schema = avro.fromConnectSchema(value.schema());
+        // Some have a name twice, which no registry takes.
+        Schema schema = new Schema.Parser().parse(avro.fromConnectSchema(value.schema()).toString());
         Object datum = avro.fromConnectData(value.schema(), value.value());
         if (datum instanceof NonRecordContainer) {
             datum = ((NonRecordContainer) datum).getValue();

@@ -181,6 +181,8 @@ fn record() -> BoxedStrategy<(Schema, String)> {
 fn judge_read(ours: &Read, theirs: Result<Option<&[u8]>, &String>) -> Result<Verdict, String> {
     let verdict = match (ours, &theirs) {
         (Err(_), Err(_)) => Verdict::Same,
+        // AvroData answers nothing at all for a null at the root, not even a schema.
+        (Ok((_, _, None)), Ok(None)) => Verdict::Same,
         (Ok((id, schema, payload)), Ok(theirs)) => {
             let payload = payload.as_deref();
             match decoded(*id, schema.as_deref(), payload, *theirs) {
@@ -235,7 +237,8 @@ fn avro_cases(draw: &mut Draw, count: usize, cases: &mut Vec<Case>) {
     let (records, schemas) = (record(), avro_schema());
     for number in 0..count {
         let options = AVRO_OPTIONS[number % AVRO_OPTIONS.len()];
-        let avro = format_of(CLASS, options);
+        // Apicurio's copy does not have this one yet.
+        let avro = format_of(CLASS, &format!("flatten.singleton.unions=false;{options}"));
         let (schema, payload) = draw.from(&records);
         let envelope = format!("{{\"schema\":{},\"payload\":{payload}}}", schema.to_json(false));
         let ours = write(&*avro, &schema, &payload);

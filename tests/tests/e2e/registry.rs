@@ -1,8 +1,8 @@
 //! Converters with a schema registry, against a real one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use hawser_e2e::{Deadline, Kafka, Registry, Topic, unique, wait_for};
+use hawser_e2e::{Deadline, Kafka, Registry, Topic, Worker, unique, wait_for};
 use serde_json::{Value, json};
 
 use crate::support::{append, file_sink, file_source, folder, lines, wait_lines, with, worker_with};
@@ -135,8 +135,8 @@ fn nothing_is_lost_while_the_registry_is_down() {
         append(input, numbered(200..400));
         wait_lines(&outputs[0], 400);
         // A new schema waits, and so does a sink that has to fetch the old one.
-        worker.rest().configure(&names[0], &with(source.clone(), json!({"transforms.site.static.field": "place"})));
-        append(input, numbered(400..600));
+        let other = with(source.clone(), json!({"transforms.site.static.field": "place"}));
+        go_on(&worker, &names[0], &other, input, numbered(400..600));
         worker.rest().configure(&names[2], &with(sink.clone(), json!({"file": outputs[1]})));
     }
     let waiting = || formats.iter().flat_map(|line| [&line.names[0], &line.names[2]]);
@@ -155,6 +155,15 @@ fn nothing_is_lost_while_the_registry_is_down() {
         assert_eq!(texts, numbered(0..600), "{}", output.display());
         assert_eq!(found[599], json!({"line": numbered(599..600)[0], "place": "north"}));
     }
+}
+
+/// Has a source go on with another config, and then with these lines: none of them is taken by a task with the old one.
+fn go_on(worker: &Worker, source: &str, config: &Value, input: &Path, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+    worker.rest().put_empty(&format!("/connectors/{source}/stop")).expect(204);
+    worker.rest().wait_state(source, "STOPPED", 0);
+    worker.rest().configure(source, config);
+    append(input, lines);
+    worker.rest().put_empty(&format!("/connectors/{source}/resume")).expect(202);
 }
 
 /// A field more is a new version; another type of a field is refused.
@@ -176,8 +185,7 @@ fn evolves(format: &Format, more: Value) {
         json!({"transforms": "hoist,site,more", "transforms.more.type": "org.apache.kafka.connect.transforms.InsertField$Value",
             "transforms.more.static.field": "more", "transforms.more.static.value": "x"}),
     );
-    worker.rest().configure("source", &wider);
-    append(&input, ["3"]);
+    go_on(&worker, "source", &wider, &input, ["3"]);
     topic.read_count(3, Deadline::LONG);
     assert_eq!(registry.versions(&subject), json!([1, 2]));
 
@@ -187,8 +195,7 @@ fn evolves(format: &Format, more: Value) {
         json!({"transforms": "hoist,cast", "transforms.cast.type": "org.apache.kafka.connect.transforms.Cast$Value",
             "transforms.cast.spec": "line:int32"}),
     );
-    worker.rest().configure("source", &other);
-    append(&input, ["4"]);
+    go_on(&worker, "source", &other, &input, ["4"]);
     let trace = worker.rest().wait_failed_task("source");
     for part in [&format!("Failed to serialize {} data from topic", format.title), &subject, "ncompatible", "error code: 409"] {
         assert!(trace.contains(part), "{part} is not in {trace}");
@@ -277,8 +284,7 @@ fn is_looked_up(format: &Format) {
     assert_eq!(topic.read_all().len(), 0);
     worker.rest().configure("source", &register);
     topic.read_count(10, Deadline::LONG);
-    worker.rest().configure("source", &look_up);
-    append(&input, numbered(10..20));
+    go_on(&worker, "source", &look_up, &input, numbered(10..20));
     topic.read_count(20, Deadline::LONG);
     assert_eq!(registry.versions(&subject), json!([1]));
 }

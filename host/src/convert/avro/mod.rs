@@ -189,7 +189,7 @@ impl Writing for AvroWriting {
             Err(Refusal::Data(error)) if payload.trim() != "null" => return Err(error),
             Err(_) => {
                 out.truncate(start);
-                let value = Reader::of_plugin(self.replace).read(&self.schema, Some(&node(payload.as_bytes())?))?;
+                let value = Reader::of_fields(self.replace).read(&self.schema, Some(&node(payload.as_bytes())?))?;
                 if value == Value::Null {
                     return null();
                 }

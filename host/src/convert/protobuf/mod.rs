@@ -257,7 +257,7 @@ impl Writing for ProtobufWriting {
         let value = match id {
             SCHEMA_BYTES => Value::Bytes(payload.to_vec()),
             SCHEMA_TEXT => Value::String(utf8(payload)?.to_owned()),
-            _ => Reader::of_plugin(!self.options.ignore_default).read(&self.schema, Some(&node(payload)?))?,
+            _ => Reader::of_fields(!self.options.ignore_default).read(&self.schema, Some(&node(payload)?))?,
         };
         if value == Value::Null {
             return Ok(false);

@@ -113,10 +113,7 @@ async fn a_registry_is_trusted_by_its_authority() {
     for settings in [&[("truststore.certificates", wrong.as_str())][..], &[]] {
         let outage = fetch(&registry, settings).await.unwrap_err();
         let text = &outage.message;
-        assert!(
-            !outage.passing && text.contains("is not trusted (UnknownIssuer)") && text.contains("truststore.location"),
-            "{text}"
-        );
+        assert!(!outage.passing && text.contains("is not trusted (") && text.contains("truststore.location"), "{text}");
         assert!(text.contains(&registry.url), "{text}");
     }
     // The certificate is of localhost alone.
