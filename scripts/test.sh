@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 times=()
 not_run=()
 left_out=()   # arguments that leave out tests that cannot run here
+e2e_threads=4   # more than cores: these tests mostly wait, for groups, intervals and restarts
 
 step() {   # step NAME COMMAND...
     local name=$1 began=$SECONDS
@@ -21,7 +22,7 @@ against_kafka() {
         not_run+=("end-to-end tests against Apache Kafka: none could be started (see above)")
         return
     fi
-    HAWSER_TEST_BROKER=kafka KAFKA_BOOTSTRAP=$KAFKA_BOOTSTRAP cargo test --workspace --test e2e -- "${left_out[@]}"
+    HAWSER_TEST_BROKER=kafka KAFKA_BOOTSTRAP=$KAFKA_BOOTSTRAP cargo test --workspace --test e2e -- --test-threads "$e2e_threads" "${left_out[@]}"
 }
 
 against_connect() {   # the converters beside Kafka Connect's own classes, and those of Avro and the like; a source file is run by java, so that must be a JDK
@@ -50,7 +51,7 @@ with_registry() {   # the end-to-end tests share one schema registry
 }
 
 against_dev_broker() {
-    HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e -- "${left_out[@]}"
+    HAWSER_TEST_BROKER=dev cargo test --workspace --test e2e -- --test-threads "$e2e_threads" "${left_out[@]}"
 }
 
 end() {

@@ -13,7 +13,7 @@ pub fn checkout() -> PathBuf {
 }
 
 /// The folder of this build's binaries: `target/debug` or `target/release`.
-fn profile_dir() -> PathBuf {
+pub(crate) fn profile_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("the program's own path");
     let folder = exe.parent().expect("a program is in a folder");
     // A test is in target/PROFILE/deps, a program in target/PROFILE.

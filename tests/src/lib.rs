@@ -10,6 +10,7 @@
 // A harness reports by panicking.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
+mod compiled;
 mod connect;
 mod exposition;
 mod files;

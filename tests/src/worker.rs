@@ -9,12 +9,12 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Deadline, Kafka, Rest, files, process, unique, wait_for};
+use crate::{Deadline, Kafka, Rest, compiled, files, process, unique, wait_for};
 
 /// What the worker prints when its REST API answers.
 const READY: &str = "Hawser listens on ";
 /// Lines of the worker's log that a failed test shows.
-const LOG_LINES: usize = 200;
+const LOG_LINES: usize = 60;
 
 /// How a worker will be started.
 #[derive(Debug, Clone)]
@@ -146,8 +146,9 @@ impl Drop for Worker {
             let _ = child.kill(); // it may have ended by itself
             let _ = child.wait();
         }
+        compiled::keep(&compiled_folder(self.dir.path()));
         if std::thread::panicking() {
-            eprintln!("---- log of the worker\n{}", last_lines(&self.log()));
+            eprintln!("---- end of the worker's log, without Wasm backtraces\n{}", last_lines(&self.log()));
         }
     }
 }
@@ -206,9 +207,18 @@ impl WorkerBuilder {
     #[track_caller]
     pub fn start(self) -> Worker {
         let dir = tempfile::Builder::new().prefix("hawser-e2e-").tempdir().expect("temporary folder");
+        compiled::lend(&compiled_folder(dir.path()));
         let (child, rest) = spawn(&self, dir.path());
         Worker { builder: self, dir, child: Some(child), rest }
     }
+}
+
+fn data_folder(dir: &Path) -> PathBuf {
+    dir.join("data")
+}
+
+fn compiled_folder(dir: &Path) -> PathBuf {
+    data_folder(dir).join("compiled")
 }
 
 fn log_path(dir: &Path) -> PathBuf {
@@ -244,7 +254,7 @@ fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), Strin
     }
     let mut child = command
         .args(["--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(dir.join("data"))
+        .arg(data_folder(dir))
         .args(&builder.args)
         .envs(builder.env.iter().map(|(key, value)| (key, value)))
         .current_dir(dir)
@@ -267,7 +277,8 @@ fn try_spawn(builder: &WorkerBuilder, dir: &Path) -> Result<(Child, Rest), Strin
     }
 }
 
+/// The end of a log, without the lines of Wasm backtraces (`  3:  0x1c2 - plugin.wasm!function`), which would hide the rest.
 fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains(": 0x") && !line.contains(":  0x")).collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }

@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{Layer, Registry, fmt, reload};
+use tracing_subscriber::{Registry, fmt, reload};
 
 pub use context::context;
 
@@ -35,11 +35,13 @@ pub enum Format {
 pub fn start(format: Format, level: LevelFilter) -> Result<reload::Handle<Targets, Lines>, TryInitError> {
     let (filter, handle) = reload::Layer::new(filter(level, []));
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let lines: Box<dyn Layer<Lines> + Send + Sync> = match format {
-        Format::Text => lines.event_format(Text).boxed(),
-        Format::Json => lines.event_format(Json).boxed(),
-    };
-    tracing_subscriber::registry().with(ContextLayer).with(lines.with_filter(filter)).try_init()?;
+    // The filter is a layer of its own and not one of the lines' layer (`with_filter`): of those, each `tracing::enabled!` that
+    // answers no would drop the next line of its thread, because a cached interest does not ask the filter again.
+    let log = tracing_subscriber::registry().with(ContextLayer).with(filter);
+    match format {
+        Format::Text => log.with(lines.event_format(Text)).try_init()?,
+        Format::Json => log.with(lines.event_format(Json)).try_init()?,
+    }
     Ok(handle)
 }
 
