@@ -59,6 +59,7 @@ import org.json.JSONTokener;
  * defaults would have it.
  */
 public class FormatOracle {
+    private static final Map<String, FileDescriptor> CONFLUENT_FILES = new HashMap<>();
     private static final JsonConverter ENVELOPES = envelopes();
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final JsonNodeFactory NODES = JsonNodeFactory.withExactBigDecimals(true);
@@ -79,6 +80,7 @@ public class FormatOracle {
 
     public static void main(String[] args) throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        confluent();
         PrintStream out = System.out;
         System.setOut(System.err); // what libraries print
         PrintStream answers = new PrintStream(out, false, StandardCharsets.UTF_8);
@@ -182,18 +184,16 @@ public class FormatOracle {
             }
         }
         FileDescriptor file =
-            FileDescriptorUtils.protoFileToFileDescriptor(text, "compared.proto", Optional.ofNullable(space), CONFLUENT, confluent());
+            FileDescriptorUtils.protoFileToFileDescriptor(text, "compared.proto", Optional.ofNullable(space), CONFLUENT, CONFLUENT_FILES);
         return file.getMessageTypes().get(0);
     }
 
-    private static Map<String, FileDescriptor> confluent() throws Exception {
-        Map<String, FileDescriptor> files = new HashMap<>();
+    private static void confluent() throws Exception {
         for (Map.Entry<String, String> file : CONFLUENT.entrySet()) {
             String space = file.getKey().substring(0, file.getKey().lastIndexOf('/')).replace('/', '.');
             String name = file.getKey().substring(file.getKey().lastIndexOf('/') + 1);
-            files.put(file.getKey(), FileDescriptorUtils.protoFileToFileDescriptor(file.getValue(), name, Optional.of(space)));
+            CONFLUENT_FILES.put(file.getKey(), FileDescriptorUtils.protoFileToFileDescriptor(file.getValue(), name, Optional.of(space)));
         }
-        return files;
     }
 
     private static String message(DynamicMessage message) throws Exception {
@@ -298,7 +298,7 @@ public class FormatOracle {
             if (field.getRealContainingOneof() != null) {
                 continue;
             }
-            boolean absent = !field.isRepeated() && field.getType() == FieldDescriptor.Type.MESSAGE && !message.hasField(field);
+            boolean absent = field.hasPresence() && !message.hasField(field);
             struct.set(field.getName(), absent ? NODES.nullNode() : values(field, message.getField(field)));
         }
         return struct;
@@ -309,7 +309,7 @@ public class FormatOracle {
             return value(field, value);
         }
         List<?> all = (List<?>) value;
-        boolean map = field.isMapField();
+        boolean map = isMap(field);
         if (map && field.getMessageType().findFieldByNumber(1).getType() == FieldDescriptor.Type.STRING) {
             ObjectNode object = NODES.objectNode();
             for (Object entry : all) {
@@ -327,6 +327,16 @@ public class FormatOracle {
             }
         }
         return array;
+    }
+
+    /** Confluent's maps are lists of messages with a key and a value, whose name ends so. */
+    private static boolean isMap(FieldDescriptor field) {
+        if (field.getType() != FieldDescriptor.Type.MESSAGE) {
+            return false;
+        }
+        Descriptor entry = field.getMessageType();
+        return entry.getName().endsWith("Entry") && entry.getFields().size() == 2 && entry.findFieldByName("key") != null
+            && entry.findFieldByName("value") != null;
     }
 
     private static Object part(Object entry, int number) {

@@ -85,7 +85,7 @@ fn formats_do_what_jvm_classes_do() {
             Ok(Verdict::Same) => tally.same += 1,
             Ok(Verdict::Spelled) => tally.spelled += 1,
             Ok(Verdict::Different) => unreachable!("a difference says which"),
-            Err(difference) => match meant(case.what, &difference) {
+            Err(difference) => match meant(&difference) {
                 Some(reason) => *tally.meant.entry(reason).or_default() += 1,
                 None => tally.differences.push(format!("{}\n        {difference}", case.shown)),
             },
@@ -111,7 +111,13 @@ fn formats_do_what_jvm_classes_do() {
 }
 
 /// Why a difference is meant to be.
-fn meant(_what: &str, _difference: &str) -> Option<&'static str> {
+fn meant(difference: &str) -> Option<&'static str> {
+    if difference.contains("Can't redefine: io.confluent.connect.avro.MapEntry") {
+        return Some("a schema that has two entries of one name is refused");
+    }
+    if difference.contains("connect.fixed.size") && difference.contains("avro.Union") {
+        return Some("AvroData takes a fixed in a union for the bytes beside it");
+    }
     None
 }
 
@@ -221,6 +227,10 @@ fn same_json(ours: &Json, theirs: &Json) -> bool {
                     && (ours.as_f64() == theirs.as_f64()
                         || ours.as_f64().map(|it| it as f32) == theirs.as_f64().map(|it| it as f32))
         }
+        // Maps have no order.
+        (Json::Array(ours), Json::Array(theirs)) if ours.len() > 1 && ours.iter().all(is_pair) => {
+            ours.len() == theirs.len() && ours.iter().all(|ours| theirs.iter().any(|theirs| same_json(ours, theirs)))
+        }
         (Json::Array(ours), Json::Array(theirs)) => {
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same_json(ours, theirs))
         }
@@ -230,6 +240,10 @@ fn same_json(ours: &Json, theirs: &Json) -> bool {
         }
         _ => ours == theirs,
     }
+}
+
+fn is_pair(json: &Json) -> bool {
+    json.as_array().is_some_and(|pair| pair.len() == 2)
 }
 
 fn avro_cases(draw: &mut Draw, count: usize, cases: &mut Vec<Case>) {
@@ -322,7 +336,7 @@ fn protobuf_cases(draw: &mut Draw, count: usize, cases: &mut Vec<Case>) {
         // Roots that are no struct are of Google's wrappers; lists in lists are refused.
         let written = (0..100).find_map(|_| {
             let (schema, payload) = draw.from(&records);
-            let written = write(&*protobuf, &schema, &payload).ok().filter(|(draft, _)| draft.contains("message "))?;
+            let written = write(&*protobuf, &schema, &payload).ok().filter(|(draft, _)| !draft.contains("package google"))?;
             Some((written.0, written.1?))
         });
         let (draft, data) = written.expect("one in a hundred schemas is a struct that Protobuf can hold");

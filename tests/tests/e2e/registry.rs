@@ -102,7 +102,8 @@ fn avro_without_a_schema_goes_through() {
 /// A source and a sink over a topic of one format.
 struct Line {
     names: [String; 3],
-    configs: [Value; 2],
+    source: Value,
+    second: Value,
     input: PathBuf,
     outputs: [PathBuf; 2],
 }
@@ -121,23 +122,23 @@ fn nothing_is_lost_while_the_registry_is_down() {
         // Records that fail would be skipped: an outage is no such failure.
         let common = with(converter(format.class, &registry), json!({"errors.tolerance": "all"}));
         let source = with(with(file_source(&input, &topic.name), structured()), common.clone());
-        let sink = with(file_sink(&outputs[0], &topic.name), common);
+        let [sink, second] = [0, 1].map(|output| with(file_sink(&outputs[output], &topic.name), common.clone()));
         worker.rest().configure(&names[0], &source);
         worker.rest().configure(&names[1], &sink);
-        Line { names, configs: [source, sink], input, outputs }
+        Line { names, source, second, input, outputs }
     };
     let formats = [AVRO, JSON_SCHEMA, PROTOBUF].map(|format| start(&format));
     formats.iter().for_each(|line| drop(wait_lines(&line.outputs[0], 200)));
 
     registry.stop();
-    for Line { names, configs: [source, sink], input, outputs } in &formats {
+    for Line { names, source, second, input, outputs } in &formats {
         // What is known goes on.
         append(input, numbered(200..400));
         wait_lines(&outputs[0], 400);
         // A new schema waits, and so does a sink that has to fetch the old one.
         let other = with(source.clone(), json!({"transforms.site.static.field": "place"}));
         go_on(&worker, &names[0], &other, input, numbered(400..600));
-        worker.rest().configure(&names[2], &with(sink.clone(), json!({"file": outputs[1]})));
+        worker.rest().configure(&names[2], second);
     }
     let waiting = || formats.iter().flat_map(|line| [&line.names[0], &line.names[2]]);
     wait_for("the tasks to wait for the registry", Deadline::LONG, || {
