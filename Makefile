@@ -30,7 +30,8 @@ lint: setup ## format and lints
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: bench-programs ## figures, as ratios to a plain Kafka client and to Kafka Connect's own classes
-	@HAWSER_CONNECT_CLASSPATH=$$(scripts/kafka.sh classpath || true) $(BIN)/hawser-bench
+	@HAWSER_CONNECT_CLASSPATH=$$(scripts/kafka.sh classpath || true) HAWSER_FORMATS_CLASSPATH=$$(scripts/registry.sh classpath || true) \
+	    $(BIN)/hawser-bench
 
 scale: bench-programs ## 1,000 idle connectors on one worker: memory, threads, descriptors, time to all RUNNING
 	@$(BIN)/hawser-bench scale

@@ -4,8 +4,9 @@
 #   registry.sh start [--dir DIR]            start it, or start it again: the same DIR keeps its port and its schemas
 #   registry.sh stop  [--dir DIR] [--kill]   stop it (--kill: SIGKILL, as a crash)
 #   registry.sh status [--dir DIR]           0 and the URL while it runs, 1 otherwise
+#   registry.sh classpath                    class path with Apicurio's Connect converters, Avro, Protobuf and a JSON Schema validator
 #
-# stdout carries only the URL; all talk goes to stderr. The registry comes from: SCHEMA_REGISTRY_URL (a running one, left
+# stdout carries only the URL or the class path; all talk goes to stderr. The registry comes from: SCHEMA_REGISTRY_URL (a running one, left
 # alone), or Apicurio's own distribution by Maven (kept in .cache/registry/VERSION). DIR is .cache/registry/run if not given.
 set -euo pipefail
 
@@ -48,6 +49,25 @@ distribution() {   # the folder with the unpacked distribution
         rm -rf "$work"
     fi
     echo "$home"
+}
+
+classpath() {   # behind Kafka Connect's own class path
+    local home converters=$cache/converters-$REGISTRY_VERSION work artifact
+    home=$(distribution) || fail "no jars of Apicurio Registry to be had"
+    if [ ! -d "$converters" ]; then
+        work=$(mktemp -d "$cache/fetch.XXXXXX")
+        # The registry's own Avro, 1.12.0, reads lists of doubles as floats.
+        for artifact in io.apicurio:apicurio-registry-{utils-converter,serde-common-avro}:"$REGISTRY_VERSION" \
+            org.apache.avro:avro:1.12.1; do
+            if ! mvn -B -q dependency:copy -DoutputDirectory="$work" -Dartifact="$artifact" </dev/null >&2; then
+                rm -rf "$work"
+                fail "Maven could not fetch Apicurio's converters $REGISTRY_VERSION"
+            fi
+        done
+        [ -d "$converters" ] || mv "$work" "$converters"   # another start may have been faster
+        rm -rf "$work"
+    fi
+    echo "$converters/*:$home/lib/*"
 }
 
 free_port() {
@@ -171,5 +191,6 @@ case $command in
     start) start ;;
     stop) stop "$signal" ;;
     status) status ;;
+    classpath) classpath ;;
     *) usage ;;
 esac

@@ -27,14 +27,19 @@ against_kafka() {
     left_out+=(--skip siege::)
 }
 
-against_connect() {   # the converters beside Kafka Connect's own classes; a source file is run by java, so that must be a JDK
-    local classpath
+against_connect() {   # the converters beside Kafka Connect's own classes, and those of Avro and the like; a source file is run by java, so that must be a JDK
+    local classpath formats
     if ! java --list-modules 2>/dev/null | grep -q '^jdk.compiler@' || ! classpath=$(scripts/kafka.sh classpath); then
         [ -z "${CI:-}" ] || { echo "test: CI must have a JDK and Kafka Connect's jars (see above)" >&2; return 1; }
         not_run+=("converters against Kafka Connect's classes: no JDK, or no jars (see above)")
         return
     fi
-    HAWSER_CONNECT_CLASSPATH=$classpath cargo test -p hawser --test convert -- kafka --nocapture
+    if ! formats=$(scripts/registry.sh classpath); then
+        [ -z "${CI:-}" ] || { echo "test: CI must have the jars of Avro, Protobuf and JSON Schema (see above)" >&2; return 1; }
+        not_run+=("Avro, Protobuf and JSON Schema against JVM classes: no jars (see above)")
+    fi
+    HAWSER_CONNECT_CLASSPATH=$classpath HAWSER_FORMATS_CLASSPATH=${formats:+$classpath:$formats} \
+        cargo test -p hawser --test convert -- kafka formats --nocapture
 }
 
 with_registry() {   # the end-to-end tests share one schema registry

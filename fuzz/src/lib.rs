@@ -10,6 +10,7 @@ mod batch;
 mod config;
 mod convert;
 mod fakes;
+mod formats;
 mod rest;
 mod stores;
 mod upload;
@@ -22,11 +23,14 @@ use tokio::runtime::Runtime;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their folder in the corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("avro", formats::avro),
     ("batch", batch::fuzz),
     ("config", config::fuzz),
     ("decode", convert::decode),
     ("encode", convert::encode),
+    ("json-schema", formats::json_schema),
+    ("protobuf", formats::protobuf),
     ("rest", rest::fuzz),
     ("stores", stores::fuzz),
     ("upload", upload::fuzz),

@@ -16,6 +16,7 @@ use crate::cluster::Identity;
 use crate::config::{
     Listener, Mode, Pairs, TlsSettings, WorkerConfig, dev_defaults, from_environment, read_connector, read_file,
 };
+use crate::convert::Reach;
 use crate::herder::classes::Classes;
 use crate::herder::framework::Framework;
 use crate::herder::installed::Installed;
@@ -334,6 +335,7 @@ fn policy(config: &WorkerConfig) -> Result<Policy> {
         udp: config.grantable_udp.clone(),
         env: config.grantable_env.clone(),
     };
+    Reach::new(&config.pairs)?;
     Policy::new(&lists).map_err(|error| anyhow::anyhow!("hawser.{error}"))
 }
 

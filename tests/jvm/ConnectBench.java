@@ -174,6 +174,9 @@ public class ConnectBench {
 
     @SuppressWarnings("unchecked")
     private static <T> T make(String className) throws Exception {
+        if (className.startsWith("io.confluent.connect.")) { // what stands in for it
+            className = "FormatConverters$" + className.substring(className.lastIndexOf('.') + 1);
+        }
         return (T) Class.forName(className).getDeclaredConstructor().newInstance();
     }
 

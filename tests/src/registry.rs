@@ -7,7 +7,7 @@ use std::{
 };
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Rest, files, process};
 
@@ -67,6 +67,15 @@ impl Registry {
     #[track_caller]
     pub fn latest(&self, subject: &str) -> Value {
         Rest::new(&self.url).get(&format!("/subjects/{subject}/versions/latest")).expect(200)
+    }
+
+    /// Registers a schema, which refers to others: their names in it, subjects and versions.
+    #[track_caller]
+    pub fn register(&self, subject: &str, schema_type: &str, schema: &str, references: &[(&str, &str, u32)]) {
+        let refer = |(name, subject, version): &(&str, &str, u32)| json!({"name": name, "subject": subject, "version": version});
+        let references: Vec<_> = references.iter().map(refer).collect();
+        let body = json!({"schemaType": schema_type, "schema": schema, "references": references});
+        Rest::new(&self.url).post(&format!("/subjects/{subject}/versions"), &body).expect(200);
     }
 
     /// Has a subject's schemas checked against each other.

@@ -358,6 +358,13 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Hawser,
+        "hawser.schema.registry.http",
+        List,
+        Text("*:*+private,localhost:*,127.0.0.0/8:*,[::1]:*"),
+        "Where a converter's `schema.registry.url` may lead, in the grammar of `sandbox.http`.",
+    ),
+    key(
+        Hawser,
         "hawser.sandbox.env",
         List,
         Text(""),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::avro::{self, Avro};
 use super::binary::{ByteArrayConverter, FixedConverter, Width};
-use super::config::{ConfigError, ConfigKey, Importance, Properties, ValueType};
+use super::config::{Checked, ConfigError, ConfigKey, Importance, Properties, ValueType};
 use super::converter::Converter;
 use super::header::SimpleHeaderConverter;
 use super::json::{self, JsonConverter};
 use super::json_schema::{self, JsonSchema};
 use super::protobuf::{self, Protobuf};
+use super::registry::Format;
 use super::string::{self, StringConverter};
 use crate::record::SchemaTable;
 
@@ -71,6 +72,8 @@ pub struct Setting<'a> {
     pub prefix: &'a str,
     /// Whether the connector skips records that cannot be converted (`errors.tolerance` is `all`).
     pub tolerates_errors: bool,
+    /// The worker's configuration.
+    pub worker: &'a [(String, String)],
     /// The task's schemas.
     pub schemas: &'a Arc<SchemaTable>,
 }
@@ -211,6 +214,22 @@ pub fn find_class(name: &str) -> Option<&'static ConverterClass> {
     CLASSES.iter().find(|class| class.name == name || class.aliases.contains(&name))
 }
 
+/// The schema language of a converter with a registry, apart from any registry: for those who have the schemas at hand. `properties`
+/// are the converter's own; `None` if no such converter has that name.
+///
+/// # Errors
+/// [`ConfigError`] when a property cannot be.
+pub fn format(name: &str, properties: &Properties) -> Option<Result<Box<dyn Format>, ConfigError>> {
+    let class = find_class(name)?;
+    let make: fn(&Checked<'_>) -> Box<dyn Format> = match class.name {
+        "io.confluent.connect.avro.AvroConverter" => |config| Box::new(Avro::new(config)),
+        "io.confluent.connect.json.JsonSchemaConverter" => |config| Box::new(JsonSchema::new(config)),
+        "io.confluent.connect.protobuf.ProtobufConverter" => |config| Box::new(Protobuf::new(config)),
+        _ => return None,
+    };
+    Some(Checked::new(class.keys, properties, "").map(|config| make(&config)))
+}
+
 /// The converter for `role`, from the connector's configuration if it names one, else from the worker's.
 pub(super) fn converter(
     role: Role,
@@ -246,6 +265,7 @@ pub(super) fn converter(
         role,
         prefix: role.prefix(),
         tolerates_errors: get(connector, "errors.tolerance").is_some_and(|tolerance| tolerance.eq_ignore_ascii_case("all")),
+        worker,
         schemas,
     };
     Ok((class.name, (class.make)(&setting)?))

@@ -31,9 +31,11 @@ mod string;
 #[cfg(test)]
 mod tests;
 
-pub use classes::{ConverterClass, Role, find_class};
+pub use classes::{ConverterClass, Role, find_class, format};
 pub use column::{Cells, ConvertedCells};
 pub use config::{ConfigError, ConfigKey};
 pub use converter::{Converter, Decoded, Encoded, Kept, Place};
 pub use converters::{Converted, Converters, Failure, Postponed};
 pub use error::{ConvertError, DATA_EXCEPTION, Outage, SCHEMA_BUILDER_EXCEPTION, Stage};
+pub use payload::Schemas;
+pub use registry::{DEFAULT_REACH, Format, REACH_KEY, Reach, Reading, Reference, Registered, SchemaText, Writing};

@@ -459,6 +459,8 @@ fn defaults_pass_their_own_checks() {
                 assert_eq!(key.check(key.name, default), Ok(()));
             }
             assert!(!key.documentation.is_empty() && !key.display_name.is_empty());
+            // The herder's validators of choices are of text.
+            assert!(key.allowed.is_empty() || key.value_type == config::ValueType::String, "{}", key.name);
         }
         let properties = Properties::new();
         assert!(config::Checked::new(class.keys, &properties, "").is_ok());

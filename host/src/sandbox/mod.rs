@@ -46,7 +46,10 @@ pub use digest::Digest;
 pub use egress::{HostsFile, Resolver, SystemResolver};
 pub use engine::{Pooling, Sandbox, SandboxOptions};
 pub use error::{CallError, Exceeded, LoadError, SandboxError};
-pub use grants::{FileGrant, GRANT_KEYS, GrantError, Grants, Target, is_secret_key};
+pub use grants::{
+    AddressKind, Destination, FileGrant, GRANT_KEYS, GrantError, Grants, Protocol, Scheme, Target, is_allowed, is_meant,
+    is_secret_key,
+};
 pub use imports::OffsetReader;
 pub use limits::{Deadlines, InstanceLimits, LIMIT_KEYS, LimitError};
 pub use manifest::{Class, ConfigKey, ConfigValue, Importance, Kind, Manifest, ValueType, Width};

@@ -25,7 +25,7 @@ use crate::{CONVERTERS, JSON, Outcome, SIMPLE_HEADER, Subject};
 const CLASSPATH: &str = "HAWSER_CONNECT_CLASSPATH";
 const CASES: &str = "HAWSER_CONNECT_CASES";
 /// Characters of a record that a report shows.
-const MAX_SHOWN: usize = 400;
+pub const MAX_SHOWN: usize = 400;
 const DEFAULT_CASES: usize = 500;
 
 /// One question to both, and our answer.
@@ -87,12 +87,16 @@ fn converters_do_what_kafkas_do() {
 }
 
 fn ask(classpath: &str, cases: &[Case]) -> Vec<String> {
-    let questions = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("questions-{}", std::process::id()));
-    let text: String = cases.iter().map(|case| case.question.clone() + "\n").collect();
+    run_oracle(classpath, "ConverterOracle.java", &cases.iter().map(|case| case.question.clone() + "\n").collect::<String>())
+}
+
+/// The answers of a program in tests/jvm, line by line.
+pub fn run_oracle(classpath: &str, program: &str, text: &str) -> Vec<String> {
+    let questions = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{program}-{}", std::process::id()));
     std::fs::write(&questions, text).unwrap();
     let output = Command::new("java")
         .args(["-Duser.timezone=UTC", "-Dlog4j2.level=OFF", "-cp", classpath])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/jvm/ConverterOracle.java"))
+        .arg(format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/jvm/{}"), program))
         .stdin(File::open(&questions).unwrap())
         .stderr(Stdio::inherit())
         .output()
@@ -103,14 +107,14 @@ fn ask(classpath: &str, cases: &[Case]) -> Vec<String> {
 }
 
 /// Draws from strategies, the same at every run.
-struct Draw(TestRunner);
+pub struct Draw(TestRunner);
 
 impl Draw {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Draw(TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha)))
     }
 
-    fn from<T: std::fmt::Debug>(&mut self, strategy: &BoxedStrategy<T>) -> T {
+    pub fn from<T: std::fmt::Debug>(&mut self, strategy: &BoxedStrategy<T>) -> T {
         strategy.new_tree(&mut self.0).unwrap().current()
     }
 }
@@ -356,7 +360,7 @@ fn compare(case: &Case, answer: &str, tally: &mut Tally) {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
+pub enum Verdict {
     Same,
     Spelled,
     Different,
@@ -399,7 +403,7 @@ struct Envelope<'a> {
 }
 
 /// Compares what we decoded with the envelope of what Kafka did.
-fn decoded(id: u32, schema: Option<&str>, payload: Option<&[u8]>, theirs: Option<&[u8]>) -> Verdict {
+pub fn decoded(id: u32, schema: Option<&str>, payload: Option<&[u8]>, theirs: Option<&[u8]>) -> Verdict {
     let Some(theirs) = theirs else {
         return if payload.is_none() && id < 16 { Verdict::Same } else { Verdict::Different };
     };

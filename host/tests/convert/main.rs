@@ -1,11 +1,14 @@
-//! The data side of Kafka Connect's contract: property tests of batches and converters, and a comparison with Kafka's own classes.
+//! The data side of Kafka Connect's contract: property tests of batches and converters, and comparisons with Kafka's own classes and
+//! those of Avro, Protobuf and JSON Schema.
 
 #![cfg(test)]
 
+mod formats;
 mod generate;
 mod kafka;
 mod properties;
 mod records;
+mod schemas;
 
 use std::sync::Arc;
 

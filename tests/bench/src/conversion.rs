@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::jvm::{Jvm, Measured};
 use crate::meter::thread_cpu;
-use crate::rows::{KeyAndValue, ROWS, Row, with_headers};
-use crate::stages::{environment, known, pairs};
+use crate::registry::Registry;
+use crate::rows::{Config, ENVELOPED_JSON, KeyAndValue, ROWS, Records, Row, with_headers};
+use crate::stages::{Pairs, environment, known, pairs};
 
 /// Records in a batch, as the worker makes them.
 const BATCH: usize = 500;
@@ -38,17 +39,40 @@ pub struct Outcome {
 pub async fn rows(transforms: &Arc<Component>, jvm: Option<&Jvm>, size: Option<usize>) -> anyhow::Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for row in ROWS.iter().filter(|row| row.records.are_sized() == size.is_some()) {
-        let records: Vec<_> = (0..BATCH).map(|number| row.records.make(number, size.unwrap_or_default())).collect();
-        let mut path = Path::start(row, transforms, batch(&records)).await.with_context(|| row.name)?;
+        let mut records: Vec<_> = (0..BATCH).map(|number| row.records.make(number, size.unwrap_or_default())).collect();
+        let registry = Registry::start().await?;
+        if row.records == Records::Registered {
+            records = registered(row, &records, &registry).await.with_context(|| row.name)?;
+        }
+        let mut path = Path::start(row, transforms, batch(&records), &registry).await.with_context(|| row.name)?;
         let first = path.once(path.batch.clone()).await.with_context(|| row.name)?;
         let ours = path.measure(&first).await?;
-        let theirs = jvm.map(|jvm| jvm.measure(row, &records)).transpose()?;
+        let schema = registry.schema();
+        let theirs = jvm.map(|jvm| jvm.measure(row, &records, &schema)).transpose()?.flatten();
         if let Some(theirs) = &theirs {
             compare(row, &first, theirs)?;
         }
         outcomes.push(Outcome { row, ours, theirs });
     }
     Ok(outcomes)
+}
+
+/// Records in envelopes as the row's converter writes them.
+async fn registered(row: &Row, records: &[KeyAndValue], registry: &Registry) -> anyhow::Result<Vec<KeyAndValue>> {
+    let schemas = Arc::new(SchemaTable::default());
+    let mut read = Converters::from_config(&with_headers(ENVELOPED_JSON), &[], &schemas)?;
+    let mut write = Converters::from_config(&configured(row.encode, registry), &[], &schemas)?;
+    let decoded = known(read.try_decode(batch(records)))?;
+    let written = write.encode(decoded.batch).await.map_err(|postponed| anyhow::anyhow!("{}", postponed.outage))?;
+    ensure!(written.failures.is_empty(), "{:?}", written.failures.first());
+    Ok(written.batch.records().map(|record| (record.value.map(<[u8]>::to_vec), None)).collect())
+}
+
+/// A row's converters, and the registry for those that want one.
+fn configured(config: Config, registry: &Registry) -> Pairs {
+    let mut config = with_headers(config);
+    config.push(("value.converter.schema.registry.url".to_owned(), registry.url.clone()));
+    config
 }
 
 /// Converters, transforms, converters.
@@ -60,9 +84,9 @@ struct Path {
 }
 
 impl Path {
-    async fn start(row: &Row, transforms: &Arc<Component>, batch: Batch) -> anyhow::Result<Self> {
+    async fn start(row: &Row, transforms: &Arc<Component>, batch: Batch, registry: &Registry) -> anyhow::Result<Self> {
         let schemas = Arc::new(SchemaTable::default());
-        let step = |(number, config): (usize, &crate::rows::Config)| {
+        let step = |(number, config): (usize, &Config)| {
             let (types, config): (Vec<_>, Vec<_>) = pairs(config).into_iter().partition(|(key, _)| key == "type");
             let class = types.into_iter().next().map(|(_, class)| class).unwrap_or_default();
             Step { class, alias: number.to_string(), config, predicate: None, negate: false }
@@ -72,8 +96,14 @@ impl Path {
             true => None,
             false => Some(transforms.start_chain(steps, Vec::new(), environment(&schemas)).await?),
         };
-        let converters = |config| Converters::from_config(&with_headers(config), &[], &schemas);
-        Ok(Path { decode: converters(row.decode)?, encode: converters(row.encode)?, chain, batch })
+        let converters = |config| Converters::from_config(&configured(config, registry), &[], &schemas);
+        let (mut decode, mut encode) = (converters(row.decode)?, converters(row.encode)?);
+        if row.records == Records::Registered {
+            // They learn the schema.
+            let decoded = decode.decode(batch.clone()).await.map_err(|postponed| anyhow::anyhow!("{}", postponed.outage))?;
+            encode.encode(decoded.batch).await.map_err(|postponed| anyhow::anyhow!("{}", postponed.outage))?;
+        }
+        Ok(Path { decode, encode, chain, batch })
     }
 
     async fn once(&mut self, batch: Batch) -> anyhow::Result<Batch> {

@@ -7,6 +7,7 @@ mod conversion;
 mod jvm;
 mod meter;
 mod plain;
+mod registry;
 mod report;
 mod rows;
 mod scale;

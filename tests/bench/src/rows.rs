@@ -31,6 +31,8 @@ pub enum Records {
     Json,
     /// The same in envelopes with their schema.
     Envelopes,
+    /// The same, as the row's own converter writes them under a schema in a registry.
+    Registered,
     /// Numbers of so many bytes, big-endian, whatever size is asked for.
     Numbers(usize),
     /// Doubles and floats of so many bytes.
@@ -42,7 +44,7 @@ pub enum Records {
 impl Records {
     /// Whether the size that is asked for makes a difference.
     pub fn are_sized(self) -> bool {
-        matches!(self, Records::Json | Records::Envelopes)
+        matches!(self, Records::Json | Records::Envelopes | Records::Registered)
     }
 
     /// The value and the header of one record.
@@ -51,7 +53,7 @@ impl Records {
         let number = number * 7919;
         match self {
             Records::Json => (Some(object(number, size).into_bytes()), None),
-            Records::Envelopes => {
+            Records::Envelopes | Records::Registered => {
                 let envelope = format!("{{\"schema\":{SCHEMA},\"payload\":{}}}", object(number, size));
                 (Some(envelope.into_bytes()), None)
             }
@@ -90,6 +92,13 @@ macro_rules! value_converter {
     };
 }
 
+/// Converters of values with a registry.
+macro_rules! registry_converter {
+    ($class:literal) => {
+        &[("key.converter", BYTES), ("value.converter", concat!("io.confluent.connect.", $class))]
+    };
+}
+
 const BARE_JSON: Config = &[
     ("key.converter", JSON),
     ("key.converter.schemas.enable", "false"),
@@ -102,7 +111,8 @@ const CHECKED_JSON: Config = &[
     ("value.converter.schemas.enable", "false"),
     ("value.converter.validate", "always"),
 ];
-const ENVELOPED_JSON: Config = &[("key.converter", JSON), ("value.converter", JSON)];
+/// What [`Records::Registered`] are made from.
+pub const ENVELOPED_JSON: Config = &[("key.converter", JSON), ("value.converter", JSON)];
 
 const INSERT: Config =
     &[("type", "org.apache.kafka.connect.transforms.InsertField$Value"), ("static.field", "origin"), ("static.value", "bench")];
@@ -145,6 +155,9 @@ pub const ROWS: &[Row] = &[
         transforms: &[],
         records: Records::Envelopes,
     },
+    same("avro", "AvroConverter", registry_converter!("avro.AvroConverter"), Records::Registered),
+    same("json_schema", "JsonSchemaConverter", registry_converter!("json.JsonSchemaConverter"), Records::Registered),
+    same("protobuf", "ProtobufConverter", registry_converter!("protobuf.ProtobufConverter"), Records::Registered),
     same("boolean", "BooleanConverter", value_converter!("converters.BooleanConverter"), Records::Numbers(1)),
     same("short", "ShortConverter", value_converter!("converters.ShortConverter"), Records::Numbers(2)),
     same("integer", "IntegerConverter", value_converter!("converters.IntegerConverter"), Records::Numbers(4)),

@@ -91,15 +91,14 @@ impl Planner<'_> {
     /// # Errors
     /// A `DataException` when they do not fit.
     pub fn slot(&self, schema: &Schema, place: TypeId) -> Planned<Slot> {
-        let replaces_null = schema.default.is_some() && !self.options.ignore_default;
         let of = self.avro.get(place);
         let AvroKind::Union(branches) = &of.kind else {
-            return Ok(Slot { null: None, at: None, replaces_null, plan: self.plan(schema, place)? });
+            return Ok(Slot { null: None, at: None, replaces_null: false, plan: self.plan(schema, place)? });
         };
         let null = branches.iter().position(|branch| self.avro.get(*branch).kind == AvroKind::Null).map(|at| at as i64);
         if is_union(schema) {
             let plan = self.union(schema, branches)?;
-            return Ok(Slot { null, at: None, replaces_null, plan });
+            return Ok(Slot { null, at: None, replaces_null: false, plan });
         }
         let mut problem = None;
         let name = schema.name.as_deref().map(|name| if self.options.scrub { scrub(name) } else { name.to_owned() });
@@ -109,7 +108,7 @@ impl Planner<'_> {
             match self.plan(schema, *branch) {
                 Ok(plan) => {
                     let at = branches.iter().position(|other| other == branch).map(|at| at as i64);
-                    return Ok(Slot { null, at, replaces_null, plan });
+                    return Ok(Slot { null, at, replaces_null: false, plan });
                 }
                 Err(error) => problem = Some(error),
             }
@@ -176,7 +175,9 @@ impl Planner<'_> {
             written.push(match names.iter().position(|name| *name == field.name).and_then(|at| Some((at, fields.get(at)?))) {
                 Some((at, connect)) => {
                     let in_field = |error: ConvertError| ConvertError::data(format!("{} in field {}", error.message, field.name));
-                    Written::Member(at, self.slot(&connect.schema, field.schema).map_err(in_field)?)
+                    // `Struct.get` has a default stand for null; elements stay what they are.
+                    let replaces_null = connect.schema.default.is_some() && !self.options.ignore_default;
+                    Written::Member(at, Slot { replaces_null, ..self.slot(&connect.schema, field.schema).map_err(in_field)? })
                 }
                 None => {
                     let missing = || {

@@ -11,10 +11,11 @@ mod to_connect;
 
 pub use from_connect::scrub;
 pub use options::KEYS;
+pub use to_connect::opening;
 
 use super::ConvertError;
 use super::classes::Setting;
-use super::config::ConfigError;
+use super::config::{Checked, ConfigError};
 use super::converter::{Converter, Decoded};
 use super::data::json::write_string;
 use super::data::read::{Reader, read_schemaless};
@@ -69,12 +70,17 @@ pub struct Avro {
 }
 
 impl Avro {
+    /// The format with its own keys.
+    pub fn new(config: &Checked<'_>) -> Self {
+        Avro { options: Options::new(config) }
+    }
+
     /// Makes a converter.
     ///
     /// # Errors
     /// [`ConfigError`] when a property cannot be.
     pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
-        RegistryConverter::make(&KEYS, setting, |config| Avro { options: Options::new(config) })
+        RegistryConverter::make(&KEYS, setting, Avro::new)
     }
 }
 
@@ -183,7 +189,7 @@ impl Writing for AvroWriting {
             Err(Refusal::Data(error)) if payload.trim() != "null" => return Err(error),
             Err(_) => {
                 out.truncate(start);
-                let value = Reader::of_plugin(self.replace).read(&self.schema, Some(&node(payload.as_bytes())?))?;
+                let value = Reader::of_fields(self.replace).read(&self.schema, Some(&node(payload.as_bytes())?))?;
                 if value == Value::Null {
                     return null();
                 }

@@ -261,6 +261,11 @@ fn payloads_that_are_spelled_otherwise_are_written_too() {
     for payload in [r#"{ "b": null, "a" : 1 }"#, r#"{"a":1}"#, r#"{"a":1,"c":null,"x":[]}"#] {
         assert_eq!(write(&plain, connect, None, payload).unwrap().1, canonical, "{payload}");
     }
+    // A default stands for the null of a field, as with `Struct.get`, but of no element.
+    let elements = r#"{"type":"array","items":{"type":"int32","optional":true,"default":3}}"#;
+    for payload in ["[null,3]", "[ null, 3 ]"] {
+        assert_eq!(write(&plain, elements, None, payload).unwrap().1, [4, 2, 0, 6, 0]);
+    }
     let kept = avro(&[("ignore.default.for.nullables", "true")]);
     assert_eq!(write(&kept, connect, None, r#"{"a":1,"b":null,"c":null}"#).unwrap().1, [2, 0, 2]);
     for (payload, reason) in [

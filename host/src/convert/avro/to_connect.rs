@@ -310,7 +310,7 @@ impl<'a> ToConnect<'a> {
         }
         let connect_default = of.members.get("connect.default").filter(|default| **default != Json::Null);
         let default = context.default.filter(|default| **default != Json::Null);
-        if default.is_some() && !self.options.discard_doc && self.options.meta_data && connect_default.is_none() {
+        if context.default.is_some() && !self.options.discard_doc && self.options.meta_data && connect_default.is_none() {
             set_parameter(schema, "io.confluent.connect.avro.field.default", "true".to_owned());
         }
         self.name(schema, of)?;

@@ -20,6 +20,8 @@ pub struct Reader {
     lenient: bool,
     /// Whether a null becomes the schema's default, if it has one.
     replace_null_with_default: bool,
+    /// Whether it does so in fields of structs alone, as `Struct.get` does.
+    replace_in_fields: bool,
     /// Whether lenient reading made a null of something else, which a struct may have to refuse.
     made_null: Cell<bool>,
 }
@@ -29,12 +31,18 @@ type Read = Result<Value, ConvertError>;
 impl Reader {
     /// Reads what stands on a topic.
     pub fn of_topic(replace_null_with_default: bool) -> Self {
-        Reader { lenient: true, replace_null_with_default, made_null: Cell::new(false) }
+        Reader { lenient: true, replace_null_with_default, replace_in_fields: false, made_null: Cell::new(false) }
     }
 
     /// Reads what a plugin gives.
     pub fn of_plugin(replace_null_with_default: bool) -> Self {
-        Reader { lenient: false, replace_null_with_default, made_null: Cell::new(false) }
+        Reader { lenient: false, replace_null_with_default, replace_in_fields: false, made_null: Cell::new(false) }
+    }
+
+    /// Reads what a plugin gives as converters see it that look at the fields of structs with `Struct.get`: a default stands for the null
+    /// of a field, but not for that of an element.
+    pub fn of_fields(replace_null_with_default: bool) -> Self {
+        Reader { replace_in_fields: replace_null_with_default, ..Reader::of_plugin(false) }
     }
 
     /// Reads the value that `node` holds under `schema`; `None` is a member that is missing.
@@ -173,7 +181,10 @@ impl Reader {
         }
         let mut values = Vec::with_capacity(fields.len());
         for field in fields {
-            let value = self.read(&field.schema, node.get(&field.name))?;
+            let value = match (node.get(&field.name), &field.schema.default) {
+                (None | Some(Node::Null), Some(default)) if self.replace_in_fields => default.clone(),
+                (node, _) => self.read(&field.schema, node)?,
+            };
             if self.made_null.get() {
                 check_nulls(&field.schema, &value, &format!("field: \"{}\"", field.name))?;
             }

@@ -11,7 +11,7 @@ pub use options::KEYS;
 
 use super::ConvertError;
 use super::classes::Setting;
-use super::config::ConfigError;
+use super::config::{Checked, ConfigError};
 use super::converter::{Converter, Decoded};
 use super::data::conform::conforms;
 use super::data::json::{Node, write_string};
@@ -21,7 +21,7 @@ use super::data::{Schema, Value};
 use super::payload::{Schemas, node, utf8};
 use super::registry::{Format, Reading, Registered, RegistryConverter, SchemaText, Writing};
 use crate::record::{SCHEMA_BYTES, SCHEMA_TEXT, SchemaId};
-use options::Options;
+use options::{FAIL_INVALID, Options};
 
 const NAMESPACE: &str = "io.confluent.connect.json";
 const ENUM: &str = "io.confluent.connect.json.Enum";
@@ -47,12 +47,21 @@ pub struct JsonSchema {
 }
 
 impl JsonSchema {
+    /// The format with its own keys.
+    pub fn new(config: &Checked<'_>) -> Self {
+        JsonSchema { options: Options::new(config) }
+    }
+
     /// Makes a converter.
     ///
     /// # Errors
     /// [`ConfigError`] when a property cannot be.
     pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
-        RegistryConverter::make(&KEYS, setting, |config| JsonSchema { options: Options::new(config) })
+        if setting.properties.get(FAIL_INVALID).is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
+            let message = "data is not validated beyond the types of its schema; leave it out, or set it to false";
+            return Err(setting.error(FAIL_INVALID, format!("{}{FAIL_INVALID}: {message}", setting.prefix)));
+        }
+        RegistryConverter::make(&KEYS, setting, JsonSchema::new)
     }
 }
 

@@ -7,7 +7,8 @@ const DECIMAL_FORMAT: &str = "decimal.format";
 const FLATTEN: &str = "flatten.singleton.unions";
 const GENERALIZED: &str = "generalized.sum.type.support";
 const IGNORE_DEFAULT: &str = "ignore.default.for.nullables";
-const FAIL_INVALID: &str = "json.fail.invalid.schema";
+/// Must be false.
+pub const FAIL_INVALID: &str = "json.fail.invalid.schema";
 
 const fn flag(name: &'static str, default: &'static str, documentation: &'static str) -> ConfigKey {
     ConfigKey::plain(name, ValueType::Boolean, Some(default), Importance::Medium, documentation)
@@ -30,10 +31,7 @@ const OWN: [ConfigKey; 7] = [
     flag(FLATTEN, "true", "Whether a union of one type is that type."),
     flag(GENERALIZED, "false", "Whether unions and enums are named in the way that all formats share."),
     flag(IGNORE_DEFAULT, "false", "Whether a null of an optional field stays one though the field has a default."),
-    ConfigKey {
-        allowed: &["false"],
-        ..flag(FAIL_INVALID, "false", "Data is read and written by its schema's types; it is not validated beyond that.")
-    },
+    flag(FAIL_INVALID, "false", "Must be false: data is read and written by its schema's types, and not validated beyond that."),
 ];
 
 /// The converter's keys.

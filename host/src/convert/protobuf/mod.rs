@@ -1,5 +1,6 @@
 //! `ProtobufConverter`: messages under Protobuf schemas of a registry, mapped as Confluent's `ProtobufData` does.
 
+mod direct;
 mod files;
 mod from_connect;
 mod known;
@@ -11,19 +12,22 @@ mod write;
 
 pub use options::KEYS;
 
+use std::borrow::Cow;
+
 use prost_reflect::prost::Message;
 use prost_reflect::{DynamicMessage, FileDescriptor, Kind as ProtoKind, MessageDescriptor, Value as Proto};
 
 use super::ConvertError;
 use super::classes::Setting;
-use super::config::ConfigError;
+use super::config::{Checked, ConfigError};
 use super::converter::{Converter, Decoded};
 use super::data::read::Reader;
 use super::data::write::write_json;
 use super::data::{Schema, Value};
 use super::payload::{Schemas, node, utf8};
 use super::registry::{Format, Reading, Registered, RegistryConverter, SchemaText, Writing};
-use crate::record::{SCHEMA_BYTES, SCHEMA_TEXT, SchemaId};
+use crate::record::{FIRST_SCHEMA_ID, SCHEMA_BYTES, SCHEMA_TEXT, SchemaId};
+use direct::{DirectReader, DirectWriter};
 use options::Options;
 use to_connect::Plan;
 
@@ -79,12 +83,17 @@ pub struct Protobuf {
 }
 
 impl Protobuf {
+    /// The format with its own keys.
+    pub fn new(config: &Checked<'_>) -> Self {
+        Protobuf { options: Options::new(config) }
+    }
+
     /// Makes a converter.
     ///
     /// # Errors
     /// [`ConfigError`] when a property cannot be.
     pub fn make(setting: &Setting<'_>) -> Result<Box<dyn Converter>, ConfigError> {
-        RegistryConverter::make(&KEYS, setting, |config| Protobuf { options: Options::new(config) })
+        RegistryConverter::make(&KEYS, setting, Protobuf::new)
     }
 }
 
@@ -130,7 +139,8 @@ impl Format for Protobuf {
                 indexes.iter().for_each(|index| varint(*index, &mut opening));
             }
         }
-        Ok(Box::new(ProtobufWriting { options: self.options, schema: schema.clone(), message, opening, strict }))
+        let direct = DirectWriter::new(&message, schema, self.options);
+        Ok(Box::new(ProtobufWriting { options: self.options, schema: schema.clone(), message, opening, strict, direct }))
     }
 }
 
@@ -148,19 +158,21 @@ struct Known {
     id: SchemaId,
     schema: Schema,
     plan: Plan,
+    direct: Option<DirectReader>,
 }
 
 impl ProtobufReading {
-    fn known(&mut self, indexes: &[i32], schemas: &mut Schemas) -> Result<&Known, ConvertError> {
+    fn known(&mut self, indexes: &[i32], schemas: &mut Schemas) -> Result<&mut Known, ConvertError> {
         if let Some(place) = self.messages.iter().position(|known| known.indexes == indexes) {
-            return self.messages.get(place).ok_or_else(|| malformed("no message"));
+            return self.messages.get_mut(place).ok_or_else(|| malformed("no message"));
         }
         let message =
             files::message(&self.file, indexes).ok_or_else(|| malformed("the schema has no message of these indexes"))?;
         let (schema, plan) = to_connect::root(&message, self.options, self.version)?;
         let id = schemas.put(&schema)?;
-        self.messages.push(Known { indexes: indexes.to_vec(), message, id, schema, plan });
-        self.messages.last().ok_or_else(|| malformed("no message"))
+        let direct = DirectReader::new(&plan);
+        self.messages.push(Known { indexes: indexes.to_vec(), message, id, schema, plan, direct });
+        self.messages.last_mut().ok_or_else(|| malformed("no message"))
     }
 }
 
@@ -168,6 +180,11 @@ impl Reading for ProtobufReading {
     fn decode(&mut self, data: &[u8], schemas: &mut Schemas, out: &mut Vec<u8>) -> Result<Decoded, ConvertError> {
         let (indexes, data) = read_indexes(data)?;
         let known = self.known(&indexes, schemas)?;
+        let start = out.len();
+        if known.direct.as_mut().is_some_and(|direct| direct.read(data, out).is_some()) {
+            return Ok(Decoded::Payload(known.id));
+        }
+        out.truncate(start);
         let message = DynamicMessage::decode(known.message.clone(), data).map_err(|error| malformed(&error.to_string()))?;
         let kind = ProtoKind::Message(known.message.clone());
         let value = to_connect::read(&known.plan, &kind, &Proto::Message(message))?;
@@ -180,16 +197,16 @@ impl Reading for ProtobufReading {
 }
 
 /// The indexes of the message before the data: their number and each, zigzag; none stands for the first message.
-fn read_indexes(data: &[u8]) -> Result<(Vec<i32>, &[u8]), ConvertError> {
+fn read_indexes(data: &[u8]) -> Result<(Cow<'static, [i32]>, &[u8]), ConvertError> {
     let mut rest = data;
     let count = read_varint(&mut rest)?;
     if count == 0 {
-        return Ok((vec![0], rest));
+        return Ok((Cow::Borrowed(&[0]), rest));
     }
     let count =
         usize::try_from(count).ok().filter(|count| *count <= MAX_INDEXES).ok_or_else(|| malformed("wrong message indexes"))?;
-    let indexes = (0..count).map(|_| read_varint(&mut rest)).collect::<Result<_, _>>()?;
-    Ok((indexes, rest))
+    let indexes = (0..count).map(|_| read_varint(&mut rest)).collect::<Result<Vec<_>, _>>()?;
+    Ok((Cow::Owned(indexes), rest))
 }
 
 fn read_varint(data: &mut &[u8]) -> Result<i32, ConvertError> {
@@ -223,15 +240,24 @@ struct ProtobufWriting {
     message: MessageDescriptor,
     opening: Vec<u8>,
     strict: bool,
+    direct: Option<DirectWriter>,
 }
 
 impl Writing for ProtobufWriting {
     fn encode(&mut self, id: SchemaId, payload: Option<&[u8]>, out: &mut Vec<u8>) -> Result<bool, ConvertError> {
         let Some(payload) = payload else { return Ok(false) };
+        if let (Some(direct), FIRST_SCHEMA_ID..) = (&self.direct, id) {
+            let start = out.len();
+            out.extend_from_slice(&self.opening);
+            if direct.write(utf8(payload)?, out).is_some() {
+                return Ok(true);
+            }
+            out.truncate(start);
+        }
         let value = match id {
             SCHEMA_BYTES => Value::Bytes(payload.to_vec()),
             SCHEMA_TEXT => Value::String(utf8(payload)?.to_owned()),
-            _ => Reader::of_plugin(!self.options.ignore_default).read(&self.schema, Some(&node(payload)?))?,
+            _ => Reader::of_fields(!self.options.ignore_default).read(&self.schema, Some(&node(payload)?))?,
         };
         if value == Value::Null {
             return Ok(false);

@@ -1,12 +1,15 @@
 //! The registry's REST API, as far as converters need it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 
+use super::keys;
+use super::reach::{Reach, Refused};
 use super::settings::{self, Endpoint};
 use super::tls;
 use super::wire::Origin;
@@ -90,8 +93,8 @@ impl AskError {
 
 /// Asks a registry. It answers from any of its URLs: one that does not is passed over, and comes last from then on.
 pub struct Client {
-    http: reqwest::Client,
-    endpoints: Vec<Endpoint>,
+    /// Each with what dials it, and nothing else.
+    endpoints: Vec<(Endpoint, reqwest::Client)>,
     /// The URL that answered last.
     preferred: AtomicUsize,
 }
@@ -102,19 +105,27 @@ impl Client {
     /// A client with the settings of a converter.
     ///
     /// # Errors
-    /// [`ConfigError`] when they are wrong.
+    /// [`ConfigError`] when they are wrong, or the worker does not let converters reach one of the URLs.
     pub fn new(setting: &Setting<'_>, config: &Checked<'_>) -> Result<Self, ConfigError> {
         let [connect, read] = settings::timeouts(config);
-        let endpoints = settings::endpoints(setting, config)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(setting, config)?)
-            .connect_timeout(connect)
-            .timeout(read)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| setting.error(super::keys::URL, format!("the registry's client cannot be made: {error}")))?;
-        Ok(Client { http, endpoints, preferred: AtomicUsize::new(0) })
+        let url_error = |message: String| setting.error(keys::URL, format!("{}{}: {message}", setting.prefix, keys::URL));
+        let reach = Reach::new(setting.worker).map_err(|error| url_error(error.to_string()))?;
+        let tls = tls::client_config(setting, config)?;
+        let with_client = |endpoint: Endpoint| {
+            let door = reach.door(&endpoint.url).map_err(|refused| url_error(refused.to_string()))?;
+            let http = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .dns_resolver(Arc::new(door))
+                .connect_timeout(connect)
+                .timeout(read)
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .build();
+            let http = http.map_err(|error| url_error(format!("the registry's client cannot be made: {error}")))?;
+            Ok((endpoint, http))
+        };
+        let endpoints = settings::endpoints(setting, config)?.into_iter().map(with_client).collect::<Result<_, _>>()?;
+        Ok(Client { endpoints, preferred: AtomicUsize::new(0) })
     }
 
     /// The schema that records name. `subject` is a hint to registries that keep ids apart.
@@ -244,7 +255,7 @@ impl Client {
         for step in 0..self.endpoints.len() {
             let at = (first + step) % self.endpoints.len();
             let Some(endpoint) = self.endpoints.get(at) else { break };
-            match self.ask_one(endpoint, method.clone(), path, query, body.as_deref()).await {
+            match ask_one(endpoint, method.clone(), path, query, body.as_deref()).await {
                 Err(AskError::Outage(outage)) if outage.passing => last = outage,
                 answered => {
                     self.preferred.store(at, Ordering::Relaxed);
@@ -254,56 +265,88 @@ impl Client {
         }
         Err(last.into())
     }
+}
 
-    async fn ask_one(
-        &self,
-        endpoint: &Endpoint,
-        method: Method,
-        path: &[&str],
-        query: &[(&str, &str)],
-        body: Option<&str>,
-    ) -> Asked<Json> {
-        let mut url = endpoint.url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let host = endpoint.url.host_str().unwrap_or_default();
-        let shown = format!("{}://{host}:{}", endpoint.url.scheme(), endpoint.url.port_or_known_default().unwrap_or_default());
-        let unreachable = |error: reqwest::Error| {
-            let error = error.without_url();
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {}", innermost(cause))).unwrap_or_default();
-            AskError::Outage(Outage::passing(format!("the schema registry at {shown} cannot be reached: {error}{cause}")))
-        };
-        let mut request = self.http.request(method, url).header(ACCEPT, format!("{MEDIA_TYPE}, application/json"));
-        if let Some(authorization) = &endpoint.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
-        }
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, MEDIA_TYPE).body(body.to_owned());
-        }
-        let mut response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if answer.len() + chunk.len() > MAX_ANSWER_BYTES {
-                let message = format!("the answer is over the limit of {MAX_ANSWER_BYTES} bytes");
-                return Err(AskError::No { status: 422, message });
-            }
-            answer.extend_from_slice(&chunk);
-        }
-        judge(status, &answer, &shown)
+async fn ask_one(
+    (endpoint, http): &(Endpoint, reqwest::Client),
+    method: Method,
+    path: &[&str],
+    query: &[(&str, &str)],
+    body: Option<&str>,
+) -> Asked<Json> {
+    let mut url = endpoint.url.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
     }
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    let host = endpoint.url.host_str().unwrap_or_default();
+    let shown = format!("{}://{host}:{}", endpoint.url.scheme(), endpoint.url.port_or_known_default().unwrap_or_default());
+    let unreachable = |error: reqwest::Error| AskError::Outage(unreachable(error, &shown));
+    let mut request = http.request(method, url).header(ACCEPT, format!("{MEDIA_TYPE}, application/json"));
+    if let Some(authorization) = &endpoint.authorization {
+        request = request.header(AUTHORIZATION, authorization.clone());
+    }
+    if let Some(body) = body {
+        request = request.header(CONTENT_TYPE, MEDIA_TYPE).body(body.to_owned());
+    }
+    let mut response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    let mut answer = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if answer.len() + chunk.len() > MAX_ANSWER_BYTES {
+            let message = format!("the answer is over the limit of {MAX_ANSWER_BYTES} bytes");
+            return Err(AskError::No { status: 422, message });
+        }
+        answer.extend_from_slice(&chunk);
+    }
+    judge(status, &answer, &shown)
+}
+
+/// Why no answer came.
+fn unreachable(error: reqwest::Error, shown: &str) -> Outage {
+    let error = error.without_url();
+    if let Some(refused) = cause::<Refused>(&error) {
+        return Outage::lasting(format!("the schema registry cannot be reached: {refused}"));
+    }
+    match cause::<rustls::Error>(&error) {
+        Some(rustls::Error::InvalidCertificate(problem)) => Outage::lasting(format!(
+            "the certificate of the schema registry at {shown} is not trusted ({problem:?}); put its authority into {}",
+            keys::TRUSTSTORE_LOCATION
+        )),
+        Some(rustls::Error::AlertReceived(alert)) => Outage::lasting(format!(
+            "the schema registry at {shown} ends the TLS handshake ({alert:?}); where it asks for a client certificate, give it one that \
+             it trusts with {}",
+            keys::KEYSTORE_LOCATION
+        )),
+        _ => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {}", innermost(cause))).unwrap_or_default();
+            Outage::passing(format!("the schema registry at {shown} cannot be reached: {error}{cause}"))
+        }
+    }
+}
+
+/// The cause of that type. What an I/O error holds is no source of it.
+fn cause<'e, T: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let held = held.map(|held| held as &(dyn std::error::Error + 'static));
+        if let Some(found) = error.downcast_ref::<T>().or_else(|| cause::<T>(held?)) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// What an answer means.
 fn judge(status: StatusCode, answer: &[u8], shown: &str) -> Asked<Json> {
     let parsed: Option<Json> = serde_json::from_slice(answer).ok();
-    let said = parsed.as_ref().and_then(|answer| answer.get("message")).and_then(Json::as_str).unwrap_or_default();
-    let said: String = said.chars().filter(|character| !character.is_control()).take(MAX_QUOTED).collect();
-    let has_code = parsed.as_ref().is_some_and(|answer| answer.get("error_code").is_some());
+    let said = parsed.as_ref().and_then(|answer| words(status, answer));
+    let has_code = said.is_some();
+    let said: String = said.unwrap_or_default().chars().filter(|character| !character.is_control()).take(MAX_QUOTED).collect();
     match (status.as_u16(), parsed) {
         (200..=299, Some(answer)) => Ok(answer),
         (200..=299, None) => {
@@ -329,6 +372,14 @@ fn judge(status: StatusCode, answer: &[u8], shown: &str) -> Asked<Json> {
             Err(AskError::No { status, message })
         }
     }
+}
+
+/// The words of a schema registry: its errors have a code that begins with the HTTP status. Nothing else is ever quoted, for what a URL
+/// leads to need not be a registry, nor is it meant for who gave the URL.
+fn words(status: StatusCode, answer: &Json) -> Option<&str> {
+    let code = answer.get("error_code")?.as_u64()?;
+    let is_of_status = [code, code / 100].contains(&u64::from(status.as_u16()));
+    answer.get("message")?.as_str().filter(|_| is_of_status)
 }
 
 fn id(answer: &Json) -> Option<u32> {

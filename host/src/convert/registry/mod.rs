@@ -9,6 +9,7 @@
 mod client;
 mod converter;
 pub mod keys;
+mod reach;
 mod settings;
 mod subject;
 #[cfg(test)]
@@ -16,12 +17,13 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+#[cfg(test)]
+mod tls_tests;
 mod wire;
 
-#[cfg(test)]
-pub use client::Reference;
-pub use client::{Registered, SchemaText};
+pub use client::{Reference, Registered, SchemaText};
 pub use converter::RegistryConverter;
+pub use reach::{DEFAULT_REACH, REACH_KEY, Reach};
 
 use super::ConvertError;
 use super::converter::Decoded;

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
+use tokio_util::sync::CancellationToken;
 
 /// What to answer instead.
 #[derive(Debug, Clone)]
@@ -40,11 +41,17 @@ pub struct FakeRegistry {
 impl FakeRegistry {
     /// Starts one on a free port. It ends with the runtime.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts one that is reached with TLS, as `localhost`.
+    pub async fn start_with(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let url = if tls.is_some() { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
         let registry = FakeRegistry { shelf: Arc::default(), url };
         let app = axum::Router::new().fallback(answer).with_state(registry.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        tokio::spawn(crate::rest::serve(listener, tls, app, CancellationToken::new()));
         registry
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::testing::{FakeRegistry, Fault};
-use crate::convert::{ConfigError, Converted, Converters};
+use crate::convert::{ConfigError, Converted, Converters, REACH_KEY};
 use crate::record::{Batch, BatchBuilder, HeaderRef, Record, SCHEMA_JSON, SchemaTable};
 
 const RECORD: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#;
@@ -15,13 +15,24 @@ struct Subject {
     schemas: Arc<SchemaTable>,
 }
 
-fn try_converters(url: &str, more: &[(&str, &str)], schemas: &Arc<SchemaTable>) -> Result<Converters, ConfigError> {
+pub fn try_converters(url: &str, more: &[(&str, &str)], schemas: &Arc<SchemaTable>) -> Result<Converters, ConfigError> {
+    limited_converters(url, more, None, schemas)
+}
+
+/// On a worker that limits what converters may reach.
+fn limited_converters(
+    url: &str,
+    more: &[(&str, &str)],
+    reach: Option<&str>,
+    schemas: &Arc<SchemaTable>,
+) -> Result<Converters, ConfigError> {
     let mut config = vec![
         ("value.converter".to_owned(), "io.confluent.connect.avro.AvroConverter".to_owned()),
         ("value.converter.schema.registry.url".to_owned(), url.to_owned()),
     ];
     config.extend(more.iter().map(|(name, value)| (format!("value.converter.{name}"), value.to_string())));
-    let worker = [("key.converter".to_owned(), "ByteArray".to_owned())];
+    let mut worker = vec![("key.converter".to_owned(), "ByteArray".to_owned())];
+    worker.extend(reach.map(|reach| (REACH_KEY.to_owned(), reach.to_owned())));
     Converters::from_config(&config, &worker, schemas)
 }
 
@@ -52,11 +63,11 @@ fn batch<'v>(values: impl Iterator<Item = &'v [u8]>, schema: u32) -> Batch {
     builder.finish()
 }
 
-fn values(converted: &Converted) -> Vec<Vec<u8>> {
+pub fn values(converted: &Converted) -> Vec<Vec<u8>> {
     converted.batch.records().map(|record| record.value.unwrap_or_default().to_vec()).collect()
 }
 
-fn framed(id: u32, data: &[u8]) -> Vec<u8> {
+pub fn framed(id: u32, data: &[u8]) -> Vec<u8> {
     [&[0][..], &id.to_be_bytes(), data].concat()
 }
 
@@ -228,15 +239,66 @@ async fn credentials_are_sent_and_never_shown() {
         ("http://h", "basic.auth.credentials.source", "SASL_INHERIT"),
         ("http://h", "basic.auth.credentials.source", "USER_INFO"),
         ("http://h", "bearer.auth.credentials.source", "OAUTHBEARER"),
-        ("http://h", "schema.registry.ssl.truststore.type", "JKS"),
-        ("http://h", "schema.registry.ssl.truststore.location", "/does/not/exist"),
-        ("http://h", "schema.registry.ssl.truststore.certificates", "no PEM"),
-        ("http://h", "schema.registry.ssl.endpoint.identification.algorithm", ""),
         ("http://h", "value.subject.name.strategy", "com.acme.Mine"),
         ("http://h", "auto.register.schemas", "maybe"),
     ] {
         let error = try_converters(url, &[(key, value)], &schemas).unwrap_err();
         assert!(error.key.starts_with("value.converter.") && !error.message.contains("cret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_worker_limits_where_a_registry_may_be() {
+    let schemas = Arc::new(SchemaTable::default());
+    let registry = FakeRegistry::start().await;
+    let port = registry.url.rsplit_once(':').unwrap().1.to_owned();
+    // An address that is refused is refused at once.
+    for (reach, url) in [
+        (None, "http://169.254.169.254".to_owned()),
+        (Some("*:*+private"), registry.url.clone()),
+        (Some(""), "http://registry.example.com".to_owned()),
+        (Some("https://*:*"), "http://registry.example.com".to_owned()),
+    ] {
+        let error = limited_converters(&url, &[], reach, &schemas).unwrap_err();
+        assert_eq!(error.key, "value.converter.schema.registry.url");
+        assert!(error.message.contains(REACH_KEY), "{error}");
+    }
+    // A name, when it is dialled: what it leads to is known no sooner, and may change.
+    let url = format!("http://localhost:{port}");
+    let read = [&framed(registry.put("t-value", "AVRO", "\"int\"", json!([])), &[2])[..]];
+    let mut refused = limited_converters(&url, &[], Some("*:*+private"), &schemas).unwrap();
+    let outage = refused.decode(batch(read.into_iter(), 0)).await.unwrap_err().outage;
+    assert!(!outage.passing && outage.message.contains("a loopback address") && outage.message.contains(REACH_KEY), "{outage}");
+    assert_eq!(registry.requests(), [""; 0]);
+    for reach in [None, Some(format!("localhost:{port}"))] {
+        let mut allowed = limited_converters(&url, &[], reach.as_deref(), &schemas).unwrap();
+        assert_eq!(values(&allowed.decode(batch(read.into_iter(), 0)).await.unwrap()), [b"1"]);
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_a_registrys_words_is_quoted() {
+    for (status, body, quoted) in [
+        (409, json!({"error_code": 409, "message": "s3cret"}), true),
+        (422, json!({"error_code": 42201, "message": "s3cret"}), true),
+        (500, json!({"error_code": 50001, "message": "s3cret"}), true),
+        (409, json!({"message": "s3cret"}), false),
+        (422, json!({"error_code": 7, "message": "s3cret"}), false),
+        (500, json!({"message": "s3cret"}), false),
+        (404, json!({"message": "s3cret", "code": 404}), false),
+        (403, json!({"error_code": 40301, "message": "s3cret"}), false),
+        (302, json!({"error_code": 302, "message": "s3cret"}), false),
+        (200, json!({"message": "s3cret"}), false),
+        (200, json!("s3cret"), false),
+    ] {
+        let mut subject = Subject::new(&[]).await;
+        subject.registry.fail([Fault::Status(status, body.to_string())]);
+        let id = subject.schemas.put(CONNECT).unwrap();
+        let text = match subject.converters.encode(batch([&br#"{"a":1}"#[..]].into_iter(), id)).await {
+            Ok(written) => written.failures[0].error.to_string(),
+            Err(postponed) => postponed.outage.to_string(),
+        };
+        assert_eq!(text.contains("s3cret"), quoted, "{status} {body}: {text}");
     }
 }
 
