@@ -148,17 +148,21 @@ fn columns_of_numbers_are_converted_as_their_cells_are() {
     let cells = |batch: &Batch| {
         batch.records().map(|record| (record.value_schema(), record.value.map(<[u8]>::to_vec))).collect::<Vec<_>>()
     };
-    let bits = |step: u64| step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let double = |step: u64| ((bits(step) >> 20) as f64 / 1000.0) / 10_f64.powi((step % 12) as i32);
+    fn bits(step: u64) -> u64 {
+        step.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+    fn double(step: u64) -> f64 {
+        ((bits(step) >> 20) as f64 / 1000.0) / 10_f64.powi((step % 12) as i32)
+    }
     type Make = Box<dyn Fn(u64) -> Vec<u8>>;
     let all: [(&str, Make); 7] = [
         ("Boolean", Box::new(|step| vec![(bits(step) >> 63) as u8])),
-        ("Short", Box::new(move |step| ((bits(step) >> 40) as i16).to_be_bytes().to_vec())),
-        ("Integer", Box::new(move |step| ((bits(step) >> 20) as i32 >> (step % 32)).to_be_bytes().to_vec())),
-        ("Long", Box::new(move |step| ((bits(step) as i64) >> (step % 64)).to_be_bytes().to_vec())),
-        ("Float", Box::new(move |step| (double(step) as f32).to_be_bytes().to_vec())),
-        ("Double", Box::new(move |step| double(step).to_be_bytes().to_vec())),
-        ("Double", Box::new(move |step| (-double(step).trunc()).to_be_bytes().to_vec())),
+        ("Short", Box::new(|step| ((bits(step) >> 40) as i16).to_be_bytes().to_vec())),
+        ("Integer", Box::new(|step| ((bits(step) >> 20) as i32 >> (step % 32)).to_be_bytes().to_vec())),
+        ("Long", Box::new(|step| ((bits(step) as i64) >> (step % 64)).to_be_bytes().to_vec())),
+        ("Float", Box::new(|step| (double(step) as f32).to_be_bytes().to_vec())),
+        ("Double", Box::new(|step| double(step).to_be_bytes().to_vec())),
+        ("Double", Box::new(|step| (-double(step).trunc()).to_be_bytes().to_vec())),
     ];
     for (class, make) in all {
         for begin in (0..20_000).step_by(10) {
