@@ -384,7 +384,8 @@ public class FormatOracle {
                 return NODES.numberNode((int) ((number(message, "hours") * 3600 + number(message, "minutes") * 60 + number(message, "seconds")) * 1000
                     + number(message, "nanos") / 1_000_000));
             case "confluent.type.Decimal":
-                return NODES.textNode(base64(((ByteString) message.getField(message.getDescriptorForType().findFieldByName("value"))).toByteArray()));
+                byte[] unscaled = ((ByteString) message.getField(message.getDescriptorForType().findFieldByName("value"))).toByteArray();
+                return NODES.textNode(base64(unscaled.length == 0 ? new byte[1] : unscaled));
             default:
                 return struct(message);
         }

@@ -118,6 +118,9 @@ fn meant(difference: &str) -> Option<&'static str> {
     if difference.contains("Can't redefine: io.confluent.connect.avro.MapEntry") {
         return Some("a schema that has two entries of one name is refused");
     }
+    if difference.starts_with("com.google.protobuf.Descriptors$DescriptorValidationException") {
+        return Some("Apicurio's parser stumbles over a package of one letter");
+    }
     if difference.contains("connect.fixed.size") && difference.contains("avro.Union") {
         return Some("AvroData takes a fixed in a union for the bytes beside it");
     }
