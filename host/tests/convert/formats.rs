@@ -35,15 +35,17 @@ const SHAPE: Shape = Shape { map_entries: 1, bytes: true, defaults: true };
 /// What reading gives: the schema's JSON (none for data without one), and the payload (none for null).
 type Read = Result<(u32, Option<String>, Option<Vec<u8>>), String>;
 
-/// What is made of an answer: the payloads, or an error.
-type Judge = dyn Fn(&Result<Vec<Option<Vec<u8>>>, String>) -> Result<Verdict, String>;
+/// The parts of an answer, or the exception.
+type Answer = Result<Vec<Option<Vec<u8>>>, String>;
+/// A difference is told in words.
+type Judge = Box<dyn Fn(&Answer) -> Result<Verdict, String>>;
 
 /// One question, and how the answer is judged.
 struct Case {
     what: &'static str,
     question: String,
     shown: String,
-    judge: Box<Judge>,
+    judge: Judge,
 }
 
 #[derive(Default)]
@@ -300,10 +302,7 @@ fn avro_cases(draw: &mut Draw, count: usize, cases: &mut Vec<Case>) {
     }
 }
 
-fn judge_written(
-    ours: &Result<(String, Option<Vec<u8>>), String>,
-    theirs: &Result<Vec<Option<Vec<u8>>>, String>,
-) -> Result<Verdict, String> {
+fn judge_written(ours: &Result<(String, Option<Vec<u8>>), String>, theirs: &Answer) -> Result<Verdict, String> {
     match (ours, theirs) {
         (Err(_), Err(_)) => Ok(Verdict::Same),
         (Ok((schema, data)), Ok(theirs)) => {

@@ -1,6 +1,6 @@
 //! Avro schemas: their JSON, with the properties that Connect keeps in it, which apache-avro's schemas drop from unnamed types.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value as Json};
@@ -218,9 +218,13 @@ impl Parser {
             "record" | "error" => {
                 let (place, space) = self.define(Kind::Record(Vec::new()), members, space)?;
                 let listed = part("fields")?.as_array().ok_or_else(|| wrong("fields are no list".to_owned()))?;
-                let mut fields = Vec::with_capacity(listed.len());
+                let (mut fields, mut names) = (Vec::with_capacity(listed.len()), HashSet::with_capacity(listed.len()));
                 for field in listed {
-                    fields.push(self.field(field, space.as_deref(), depth)?);
+                    let field = self.field(field, space.as_deref(), depth)?;
+                    if !names.insert(field.name.clone()) {
+                        return Err(wrong(format!("it has two fields {}", field.name)));
+                    }
+                    fields.push(field);
                 }
                 if let Some(record) = self.types.get_mut(place) {
                     record.kind = Kind::Record(fields);

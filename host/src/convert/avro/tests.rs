@@ -199,6 +199,7 @@ fn avro_schemas_are_read_as_confluent_does() {
     }
     assert_eq!(read(&plain, r#"["null","int"]"#, &[0]).unwrap().1, None);
     for (schema, reason) in [
+        (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"long"}]}"#, "two fields a"),
         (r#""null""#, "Standalone null"),
         (r#"{"type":"record","name":"R","fields":[{"name":"next","type":["null","R"]}]}"#, "contains itself at R"),
         (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"Q"}]}"#, "Q is not defined"),
