@@ -66,9 +66,7 @@ impl Sink for FileSink {
     fn put(&mut self, records: &Batch, _: &mut Failures) -> Result<()> {
         self.lines.clear();
         for record in records {
-            let value = record.value();
-            // Kafka prints what Java makes of a null.
-            self.lines.extend_from_slice(value.bytes.unwrap_or(b"null"));
+            write_text(&mut self.lines, record.value());
             self.lines.push(b'\n');
         }
         self.append().map_err(|error| describe(&self.path, &error))?;
@@ -95,6 +93,21 @@ impl FileSink {
         self.dirty = true;
         self.length += self.lines.len() as u64;
         Ok(())
+    }
+}
+
+/// What Java's `toString` makes of a value, which Kafka prints: a string without quotes, a null as `null`. Objects stay JSON.
+fn write_text(line: &mut Vec<u8>, value: Payload<'_>) {
+    let bytes = value.bytes.unwrap_or(b"null");
+    match bytes {
+        [b'"', text @ .., b'"'] if value.schema.is_json() && memchr::memchr(b'\\', text).is_none() => {
+            line.extend_from_slice(text);
+        }
+        [b'"', ..] if value.schema.is_json() => match serde_json::from_slice::<String>(bytes) {
+            Ok(text) => line.extend_from_slice(text.as_bytes()),
+            Err(_) => line.extend_from_slice(bytes), // no JSON, whatever its schema says
+        },
+        _ => line.extend_from_slice(bytes),
     }
 }
 
@@ -146,6 +159,19 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nnull\n\n{\"a\":1}\n");
         put(&mut start(&path), &[Some("two")]);
         assert!(fs::read_to_string(&path).unwrap().ends_with("{\"a\":1}\ntwo\n"));
+    }
+
+    #[test]
+    fn strings_of_json_stand_without_quotes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt").to_string_lossy().into_owned();
+        let mut driver = start(&path);
+        let values = ["\"foo\"", "\"\"", "\"say \\\"hi\\\" \\u00e9\"", "{\"a\":\"b\"}", "1"];
+        let records: Vec<NewRecord<'_>> = values.iter().map(|value| NewRecord::new("t").value(Payload::json(value))).collect();
+        assert_eq!(driver.put(&batch(&records).unwrap()), Ok(Vec::new()));
+        put(&mut driver, &[Some("\"a text\"")]);
+        let expect = "foo\n\nsay \"hi\" \u{e9}\n{\"a\":\"b\"}\n1\n\"a text\"\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), expect);
     }
 
     #[test]
