@@ -202,7 +202,7 @@ fn a_failure_that_does_not_pass_goes_the_way_of_the_tolerance() {
         assert!(of("exception.message").contains("told to be retriable for a while"), "{told:?}");
     }
     worker.rest().configure("strict-source", &with(file_source(&input, &refused.name), stuck.clone()));
-    worker.rest().configure("strict-sink", &with(file_sink(&output, &topic.name), stuck));
+    worker.rest().configure("strict-sink", &with(file_sink(&folder.join("strict"), &topic.name), stuck));
     for connector in ["strict-source", "strict-sink"] {
         let trace = worker.rest().wait_failed_task(connector);
         assert!(trace.contains("TRANSFORMATION") && trace.contains("told to be retriable for a while"), "{trace}");
@@ -234,7 +234,7 @@ fn the_log_tells_which_record_failed_only_when_asked() {
         let insert = with(insert.clone(), json!({"errors.log.include.messages": messages.to_string()}));
         let (source, sink) = (format!("source-{messages}"), format!("sink-{messages}"));
         worker.rest().configure(&source, &with(file_source(&input, &topic.name), insert.clone()));
-        worker.rest().configure(&sink, &with(file_sink(&folder.join("out"), &topic.name), insert));
+        worker.rest().configure(&sink, &with(file_sink(&folder.join(format!("out-{messages}")), &topic.name), insert));
         for task in [source, sink] {
             wait_log(&worker, &format!("Error encountered in task {task}-0."));
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hawser_e2e::{Kafka, Plugin, Rest, Worker};
+use hawser_e2e::{Deadline, Kafka, Plugin, Rest, Worker, wait_for};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, ClientBuilder, Identity, Method};
 use serde_json::json;
@@ -95,7 +95,7 @@ fn clients_and_worker_check_each_other() {
         let created = rest.post("/connectors", &json!({"name": "over tls", "config": config, "initial_state": "STOPPED"}));
         assert_eq!(created.headers["location"], format!("{url}/connectors/over%20tls"), "{kind}");
         created.expect(201);
-        let status = rest.status("over%20tls").expect("a status");
+        let status = wait_for("a status", Deadline::SHORT, || rest.status("over%20tls"));
         assert_eq!(status["connector"]["worker_id"], url.trim_start_matches("https://"), "{kind}");
 
         let refused = |what: &str, client: ClientBuilder, url: &str| {
