@@ -199,7 +199,9 @@ fn avro_schemas_are_read_as_confluent_does() {
     }
     assert_eq!(read(&plain, r#"["null","int"]"#, &[0]).unwrap().1, None);
     for (schema, reason) in [
-        (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"long"}]}"#, "two fields a"),
+        (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"long"}]}"#, "name duplication a"),
+        (r#"{"type":"record","name":"R","fields":[{"name":"","type":"int"}]}"#, "fieldName cannot be null"),
+        (r#"[{"type":"enum","name":"a.","symbols":["A"]},"int","string"]"#, "a type has no name"),
         (r#""null""#, "Standalone null"),
         (r#"{"type":"record","name":"R","fields":[{"name":"next","type":["null","R"]}]}"#, "contains itself at R"),
         (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"Q"}]}"#, "Q is not defined"),
