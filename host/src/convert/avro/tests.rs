@@ -208,6 +208,9 @@ fn avro_schemas_are_read_as_confluent_does() {
         (r#"["int",["int"]]"#, "union stands in a union"),
         ("{", "no JSON"),
         (r#"{"type":"int","connect.type":"int4"}"#, "annotation"),
+        (r#"{"type":"int","connect.name":"org.apache.kafka.connect.data.Decimal"}"#, "should be bytes but was int32"),
+        (r#"{"type":"bytes","connect.name":"org.apache.kafka.connect.data.Decimal"}"#, "scale parameter not found"),
+        (r#"{"type":"long","connect.name":"org.apache.kafka.connect.data.Date"}"#, "should be int32 but was int64"),
     ] {
         let error = read(&plain, schema, &[0]).unwrap_err();
         assert!(error.contains(reason), "{schema}: {error}");

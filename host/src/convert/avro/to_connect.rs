@@ -315,6 +315,7 @@ impl<'a> ToConnect<'a> {
             set_parameter(schema, "io.confluent.connect.avro.field.default", "true".to_owned());
         }
         self.name(schema, of)?;
+        schema.check_logical()?;
         schema.optional |= context.optional;
         if let Some(default) = default.or(connect_default) {
             // One that does not fit is ignored, as in AvroData.

@@ -180,6 +180,29 @@ impl Schema {
         }
     }
 
+    /// That its name, if it is a logical type's, is that of its type, and a decimal has a scale.
+    ///
+    /// # Errors
+    /// The `DataException` that values under it get, where the converters of Avro and Protobuf meet them.
+    pub fn check_logical(&self) -> Result<(), ConvertError> {
+        let (name, kind) = match self.logical() {
+            None => return Ok(()),
+            Some(Logical::Decimal(None)) if self.kind == Kind::Bytes => {
+                return Err(ConvertError::data("Invalid Decimal schema: scale parameter not found."));
+            }
+            Some(Logical::Decimal(_)) => ("Decimal", Kind::Bytes),
+            Some(Logical::Date) => ("Date", Kind::Int32),
+            Some(Logical::Time) => ("Time", Kind::Int32),
+            Some(Logical::Timestamp) => ("Timestamp", Kind::Int64),
+        };
+        if self.kind == kind {
+            return Ok(());
+        }
+        let (expected, found) = (kind.json_name(), self.kind.json_name());
+        let message = format!("Invalid type for {name}, underlying representation should be {expected} but was {found}");
+        Err(ConvertError::data(message))
+    }
+
     /// Whether `test` holds for this schema or one inside it.
     pub fn any(&self, test: &impl Fn(&Schema) -> bool) -> bool {
         test(self)

@@ -91,7 +91,9 @@ impl ToConnect {
         self.open.pop();
         let (fields, members) = converted?;
         let name = if self.options.enhanced { message.full_name() } else { message.name() };
-        Ok((Schema { name: Some(name.to_owned()), ..Schema::new(Kind::of_fields(fields)?) }, Plan::Struct(members)))
+        let schema = Schema { name: Some(name.to_owned()), ..Schema::new(Kind::of_fields(fields)?) };
+        schema.check_logical()?;
+        Ok((schema, Plan::Struct(members)))
     }
 
     fn members(&mut self, message: &MessageDescriptor) -> Result<(Vec<Field>, Vec<Member>), ConvertError> {
