@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hawser::config::parse_override;
 use hawser::herder::loggers::Loggers;
 use hawser::logging;
-use hawser::sandbox::{CompileOrder, compile_upload};
+use hawser::sandbox::{CompileOrder, compile_upload, worker_threads};
 use hawser::worker::{Options, Worker};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -119,7 +119,7 @@ fn raise_open_files() {
 
 fn run(serve: Serve, loggers: Arc<Loggers>) -> Result<()> {
     raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(worker_threads()).enable_all().build()?;
     let ended = runtime.block_on(serve_until_told(serve, loggers));
     runtime.shutdown_timeout(LAST_THREADS);
     ended

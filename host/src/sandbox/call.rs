@@ -3,9 +3,10 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::task::{Poll, ready};
+use std::time::Duration;
 
+use super::turns::Pace;
 use super::{CallError, InstanceLimits};
 
 /// A kind of call into a plugin.
@@ -102,25 +103,25 @@ pub struct Usage {
     pub log_lines_dropped: u64,
 }
 
-/// Runs a call under both of its deadlines and adds the time it computes to `cpu`.
+/// Runs a call under both of its deadlines and at its pace, and adds the time it computes to `cpu`.
 ///
 /// The guest gives way every tick of the epoch, so that this function sees a call that computes without end soon after its
-/// deadline, and other tasks of the thread run meanwhile.
+/// deadline, and other tasks of the thread run meanwhile. Time that it waits for its turn is not time that it computes.
 ///
 /// # Errors
 /// [`CallError::Deadline`] or [`CallError::CpuDeadline`]; the call's future was dropped half-way, so its store must be, too.
 pub(super) async fn watch<T>(
     call: Call,
     limits: &InstanceLimits,
+    pace: &mut Pace,
     cpu: &mut Duration,
     future: impl Future<Output = T>,
 ) -> Result<T, CallError> {
     let mut future = pin!(future);
     let mut used = Duration::ZERO;
     let metered = poll_fn(|context| {
-        let start = Instant::now();
-        let polled = future.as_mut().poll(context);
-        used += start.elapsed();
+        let (polled, took) = ready!(pace.poll(context, |context| future.as_mut().poll(context)));
+        used += took;
         match polled {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending if used > limits.cpu => {

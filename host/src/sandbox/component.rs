@@ -14,6 +14,7 @@ use super::grants::SECRET_PREFIX;
 use super::instance::{Instance, Live, Mismatch, NotMade};
 use super::requires::{Requirement, Runtime, requirements};
 use super::state::HostState;
+use super::turns::Lane;
 use super::{
     Call, CallError, ChainInstance, Config, ConfigValue, Digest, Grants, Guard, InstanceLimits, LoadError, Manifest,
     OffsetReader, SinkInstance, SourceInstance, Step, WIT_VERSIONS,
@@ -40,6 +41,7 @@ pub struct Component {
     source: Option<source::GuestIndices>,
     sink: Option<sink::GuestIndices>,
     transform: Option<transform::GuestIndices>,
+    lane: Lane,
 }
 
 /// Which kinds of classes a component can hold.
@@ -89,6 +91,7 @@ impl Component {
             source: has("source").then(|| source::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
             sink: has("sink").then(|| sink::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
             transform: has("transform").then(|| transform::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
+            lane: shared.turns.lane(),
             shared: shared.clone(),
             pre,
             digest,
@@ -287,7 +290,7 @@ impl Component {
     }
 
     fn live(&self, call: Call, env: &InstanceEnv, offsets: Option<Arc<dyn OffsetReader>>) -> Result<Box<Live>, CallError> {
-        Live::new(&self.shared, env, offsets, call)
+        Live::new(&self.shared, &self.lane, env, offsets, call)
     }
 
     /// No grant, no connector: what describe and validate run in.

@@ -17,10 +17,11 @@ use super::egress::{Network, Resolver, SystemResolver, link_outgoing, link_socke
 use super::limiter::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use super::requires::Runtime;
 use super::state::HostState;
+use super::turns::Turns;
 use super::{CompileLimits, Component, Digest, InstanceLimits, LoadError, SandboxError, artifact, files, structure};
 
 /// How often a guest that computes gives way to other tasks.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Frames of a guest's stack shown with a crash.
 const BACKTRACE_FRAMES: usize = 20;
 /// Components compiled at a time: compiling uses every core.
@@ -97,6 +98,7 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<HostState>,
     pub(super) rooms: Arc<Semaphore>,
+    pub(super) turns: Turns,
     pub(super) options: SandboxOptions,
     pub(super) network: Arc<Network>,
     cache: Cache,
@@ -116,7 +118,7 @@ impl Sandbox {
         let network = Arc::new(network);
         start_ticker(engine.weak()).map_err(|error| SandboxError::Engine(error.to_string()))?;
         let rooms = Arc::new(Semaphore::new(options.max_instances as usize));
-        let shared = Arc::new(Shared { engine, linker, rooms, options, network, cache });
+        let shared = Arc::new(Shared { engine, linker, rooms, turns: Turns::new(), options, network, cache });
         Ok(Sandbox { shared, compilers: Arc::new(Semaphore::new(COMPILERS)), pooled })
     }
 

@@ -1,6 +1,7 @@
 //! An instance and its store: how calls are made, and how they end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wasmtime::component::{ResourceAny, ResourceTableError};
@@ -11,6 +12,7 @@ use super::call::watch;
 use super::engine::Shared;
 use super::log::cut;
 use super::state::{HostState, MAX_HANDLES};
+use super::turns::{Lane, Pace};
 use super::{Call, CallError, Exceeded, InstanceEnv, InstanceLimits, OffsetReader, Usage};
 
 /// Bytes of a plugin's message, or of a trap's, that are kept.
@@ -25,6 +27,7 @@ const HANDLES: &str = "store handle limit exceeded";
 pub(super) struct Live {
     store: Store<HostState>,
     limits: InstanceLimits,
+    pace: Pace,
     cpu: Duration,
     longest_call_cpu: Duration,
     calls: u64,
@@ -43,6 +46,7 @@ pub(super) struct NotMade;
 impl Live {
     pub(super) fn new(
         shared: &Shared,
+        lane: &Lane,
         env: &InstanceEnv,
         offsets: Option<Arc<dyn OffsetReader>>,
         call: Call,
@@ -51,11 +55,23 @@ impl Live {
         let room = room.map_err(|_| CallError::Limit { call, exceeded: Exceeded::Instances })?;
         let mut store = Store::new(&shared.engine, HostState::new(env, &shared.network, offsets, room)?);
         store.limiter(|state| &mut state.limiter);
-        // Tokio's own yield lets timers and sockets be looked at before the guest goes on; waking at once would not.
-        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
+        let pace = Pace::new(lane);
+        let gave_way = pace.gave_way();
+        store.epoch_deadline_callback(move |_| {
+            gave_way.store(true, Ordering::Relaxed);
+            // Tokio's own yield lets timers and sockets be looked at before the guest goes on; waking at once would not.
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
         store.set_hostcall_fuel(usize::try_from(env.limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(MAX_HANDLES);
-        Ok(Box::new(Live { store, limits: env.limits.clone(), cpu: Duration::ZERO, longest_call_cpu: Duration::ZERO, calls: 0 }))
+        Ok(Box::new(Live {
+            store,
+            limits: env.limits.clone(),
+            pace,
+            cpu: Duration::ZERO,
+            longest_call_cpu: Duration::ZERO,
+            calls: 0,
+        }))
     }
 
     /// Makes a call under its deadlines.
@@ -70,9 +86,9 @@ impl Live {
         self.calls += 1;
         self.store.set_epoch_deadline(1);
         self.store.data_mut().begin_call();
-        let Live { store, limits, cpu, longest_call_cpu, .. } = &mut *self;
+        let Live { store, limits, pace, cpu, longest_call_cpu, .. } = &mut *self;
         let before = *cpu;
-        let watched = watch(call, limits, cpu, work(store)).await;
+        let watched = watch(call, limits, pace, cpu, work(store)).await;
         let answer = watched.map_err(|error| error.after(store.data_mut().refusals.take()))?;
         *longest_call_cpu = (*longest_call_cpu).max(cpu.saturating_sub(before));
         match answer {

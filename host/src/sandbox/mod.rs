@@ -33,6 +33,7 @@ mod sink;
 mod source;
 mod state;
 mod structure;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -57,6 +58,7 @@ pub use requests::SinkRequests;
 pub use requires::{Capability, Requirement};
 pub use sink::SinkInstance;
 pub use source::SourceInstance;
+pub use turns::worker_threads;
 
 /// A connector's, task's or transform's configuration with its `${provider:path:key}` references resolved: it may hold secrets.
 pub type Config = Vec<(String, String)>;

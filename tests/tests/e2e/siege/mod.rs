@@ -4,6 +4,7 @@
 
 mod accomplice;
 mod attack;
+mod crowd;
 mod malformed;
 mod neighbour;
 
