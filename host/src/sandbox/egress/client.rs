@@ -1,15 +1,17 @@
 //! The HTTP client of one instance: HTTP/1.1 over connections that are kept for its next requests and shared with nobody.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Uri, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -47,6 +49,31 @@ struct Origin {
 pub(super) struct Admitted {
     origin: Origin,
     request: Request<WasiBody>,
+    /// Nothing more of its body is to come from the guest.
+    is_whole: bool,
+}
+
+/// What comes back.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
+
+/// How long a request may take.
+struct Times {
+    connect_by: Instant,
+    first_byte: Duration,
+    between_bytes: Duration,
+}
+
+/// A request that no connection has taken yet, and its place among those that are under way.
+struct Unsent {
+    origin: Origin,
+    request: Request<WasiBody>,
+    place: OwnedSemaphorePermit,
+}
+
+/// What came of a request that a connection was given.
+enum Outcome {
+    Answered(Response<WasiBody>),
+    Unsent(Unsent),
 }
 
 pub(super) struct Client {
@@ -74,6 +101,12 @@ struct Kept {
 struct Connection {
     sender: SendRequest<WasiBody>,
     _driver: AbortOnDropJoinHandle<()>,
+}
+
+impl Kept {
+    fn is_fresh(&self) -> bool {
+        !self.connection.sender.is_closed() && self.since.elapsed() < IDLE_TIMEOUT
+    }
 }
 
 impl Client {
@@ -112,15 +145,39 @@ impl Client {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         *request.uri_mut() = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
         let (left, refusals) = (self.body_bytes, self.egress.refusals.clone());
-        let request = request.map(|body| Capped { body, left, limit: left, refusals }.boxed_unsync());
-        Ok(Admitted { origin, request })
+        let (parts, body) = request.into_parts();
+        let body = ReadAhead::new(body);
+        let is_whole = body.has_ended;
+        let body = Capped { body, left, limit: left, refusals }.boxed_unsync();
+        Ok(Admitted { origin, request: Request::from_parts(parts, body), is_whole })
     }
 
-    pub(super) async fn send(&self, admitted: Admitted, options: RequestOptions) -> Result<Response<WasiBody>, Error> {
-        let Admitted { origin, mut request } = admitted;
-        let deadline = Instant::now() + options.connect_timeout.map_or(CONNECT_TIMEOUT, |asked| asked.min(CONNECT_TIMEOUT));
-        let read_timeout = |asked: Option<Duration>| asked.map_or(READ_TIMEOUT, |asked| asked.min(MAX_READ_TIMEOUT));
-        let place = timeout_at(deadline, self.places.clone().acquire_owned()).await;
+    /// Begins to send a request. One whose body is whole goes to a kept connection here and now, and is then looked after by
+    /// whoever waits for the answer; any other one has a task of its own, as its body may come before anybody waits.
+    pub(super) fn begin(self: &Arc<Self>, admitted: Admitted, options: RequestOptions) -> Answer {
+        let client = self.clone();
+        let times = Times::new(options);
+        if !admitted.is_whole {
+            return Box::pin(spawn(async move { client.send(admitted, times).await }));
+        }
+        let place = self.places.clone().try_acquire_owned().ok();
+        let Some((place, mut connection)) = place.and_then(|place| Some((place, self.idle.take_ready(&admitted.origin)?))) else {
+            return Box::pin(spawn(async move { client.send(admitted, times).await }));
+        };
+        let sent = connection.sender.try_send_request(admitted.request);
+        let flight = Flight { idle: self.idle.clone(), origin: admitted.origin, connection, place };
+        Box::pin(async move {
+            match client.outcome(sent, flight, true, &times).await? {
+                Outcome::Answered(response) => Ok(response),
+                // Rare and large: not a part of every request.
+                Outcome::Unsent(unsent) => Box::pin(client.deliver(unsent, &times)).await,
+            }
+        })
+    }
+
+    async fn send(&self, admitted: Admitted, times: Times) -> Result<Response<WasiBody>, Error> {
+        let Admitted { origin, request, .. } = admitted;
+        let place = timeout_at(times.connect_by, self.places.clone().acquire_owned()).await;
         let Some(place) = place.ok().and_then(Result::ok) else {
             let most = self.max_places;
             self.egress.refusals.note(&format!(
@@ -129,26 +186,46 @@ impl Client {
             ));
             return Err(Error::ConnectionLimitReached);
         };
+        self.deliver(Unsent { origin, request, place }, &times).await
+    }
+
+    /// Sends a request over a kept connection, or a new one.
+    async fn deliver(&self, mut unsent: Unsent, times: &Times) -> Result<Response<WasiBody>, Error> {
         loop {
+            let Unsent { origin, request, place } = unsent;
             let kept = self.idle.take(&origin).await;
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect(&origin, deadline).await?,
+                None => self.connect(&origin, times.connect_by).await?,
             };
-            let answered = timeout(read_timeout(options.first_byte_timeout), connection.sender.try_send_request(request)).await;
-            match answered.map_err(|_| Error::ConnectionReadTimeout)? {
-                Ok(response) => {
-                    let flight = Flight { idle: self.idle.clone(), origin, connection, _place: place };
-                    let between = read_timeout(options.between_bytes_timeout);
-                    return Ok(self.receive(response, flight, between));
-                }
-                // The other side closed a kept connection in the meantime, before any of the request was sent.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if is_kept => request = unsent,
-                    _ => return Err(error.into_error().into()),
-                },
+            let sent = connection.sender.try_send_request(request);
+            let flight = Flight { idle: self.idle.clone(), origin, connection, place };
+            match self.outcome(sent, flight, is_kept, times).await? {
+                Outcome::Answered(response) => return Ok(response),
+                Outcome::Unsent(back) => unsent = back,
             }
+        }
+    }
+
+    /// Waits for what comes of a request that a connection was given.
+    async fn outcome(
+        &self,
+        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<WasiBody>>>>,
+        flight: Flight,
+        is_kept: bool,
+        times: &Times,
+    ) -> Result<Outcome, Error> {
+        match timeout(times.first_byte, sent).await.map_err(|_| Error::ConnectionReadTimeout)? {
+            Ok(response) => Ok(Outcome::Answered(self.receive(response, flight, times.between_bytes))),
+            // The other side closed a kept connection in the meantime, before any of the request was sent.
+            Err(mut error) => match error.take_message() {
+                Some(request) if is_kept => {
+                    let Flight { origin, place, .. } = flight;
+                    Ok(Outcome::Unsent(Unsent { origin, request, place }))
+                }
+                _ => Err(error.into_error().into()),
+            },
         }
     }
 
@@ -197,21 +274,26 @@ impl Client {
     }
 
     fn receive(&self, response: Response<Incoming>, flight: Flight, between: Duration) -> Response<WasiBody> {
-        let (limit, egress, host) = (self.body_bytes, self.egress.clone(), flight.origin.destination.to_string());
-        let over = move || {
-            egress.refusals.note(&format!("the response of {host} has more than {limit} bytes; raise {HTTP_BODY_KEY}"));
-            Error::HttpResponseBodySize(Some(limit))
-        };
+        if response.body().is_end_stream() {
+            flight.land();
+            return response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        }
+        let (left, refusals) = (self.body_bytes, self.egress.refusals.clone());
         response.map(|body| {
-            let mut flight = Some(flight);
-            if body.is_end_stream()
-                && let Some(flight) = flight.take()
-            {
-                flight.land();
-            }
-            let silence = Box::pin(sleep(between));
-            Received { body, left: limit, over: Box::new(over), between, silence, flight }.boxed_unsync()
+            Received { body, left, limit: left, refusals, between, silence: None, flight: Some(flight) }.boxed_unsync()
         })
+    }
+}
+
+impl Times {
+    fn new(options: RequestOptions) -> Times {
+        let connect = options.connect_timeout.map_or(CONNECT_TIMEOUT, |asked| asked.min(CONNECT_TIMEOUT));
+        let read = |asked: Option<Duration>| asked.map_or(READ_TIMEOUT, |asked| asked.min(MAX_READ_TIMEOUT));
+        Times {
+            connect_by: Instant::now() + connect,
+            first_byte: read(options.first_byte_timeout),
+            between_bytes: read(options.between_bytes_timeout),
+        }
     }
 }
 
@@ -243,12 +325,19 @@ impl Idle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A connection to an origin that can take a request at once, if there is one: the one that was used last.
+    fn take_ready(&self, origin: &Origin) -> Option<Connection> {
+        let mut kept = self.lock();
+        let place = kept.iter().rposition(|kept| kept.origin == *origin && kept.is_fresh() && kept.connection.sender.is_ready())?;
+        Some(kept.remove(place).connection)
+    }
+
     /// The connection to an origin that was used last, if it is still good.
     async fn take(&self, origin: &Origin) -> Option<Connection> {
         loop {
             let mut connection = {
                 let mut kept = self.lock();
-                kept.retain(|kept| !kept.connection.sender.is_closed() && kept.since.elapsed() < IDLE_TIMEOUT);
+                kept.retain(Kept::is_fresh);
                 let place = kept.iter().rposition(|kept| kept.origin == *origin)?;
                 kept.remove(place).connection
             };
@@ -271,7 +360,7 @@ struct Flight {
     idle: Arc<Idle>,
     origin: Origin,
     connection: Connection,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl Flight {
@@ -282,9 +371,56 @@ impl Flight {
     }
 }
 
+/// A request's body with what is there of it already.
+struct ReadAhead {
+    /// As many as the guest may write without anybody reading: two.
+    frames: VecDeque<Result<Frame<Bytes>, Error>>,
+    has_ended: bool,
+    /// Holds the body's place in memory, too.
+    rest: WasiBody,
+}
+
+impl ReadAhead {
+    fn new(mut rest: WasiBody) -> ReadAhead {
+        let (mut frames, mut context) = (VecDeque::new(), Context::from_waker(Waker::noop()));
+        loop {
+            match Pin::new(&mut rest).poll_frame(&mut context) {
+                Poll::Ready(Some(Ok(frame))) => frames.push_back(Ok(frame)),
+                Poll::Ready(Some(Err(error))) => {
+                    frames.push_back(Err(error));
+                    return ReadAhead { frames, has_ended: true, rest };
+                }
+                Poll::Ready(None) => return ReadAhead { frames, has_ended: true, rest },
+                Poll::Pending => return ReadAhead { frames, has_ended: false, rest },
+            }
+        }
+    }
+}
+
+impl Body for ReadAhead {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.frames.pop_front() {
+            None if !self.has_ended => Pin::new(&mut self.rest).poll_frame(context),
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended && self.frames.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead = self.frames.iter().map(data_length).sum();
+        if self.has_ended { SizeHint::with_exact(ahead) } else { SizeHint::default() }
+    }
+}
+
 /// A request's body that may not be too long.
 struct Capped {
-    body: WasiBody,
+    body: ReadAhead,
     left: u64,
     limit: u64,
     refusals: Arc<Refusals>,
@@ -321,9 +457,11 @@ impl Body for Capped {
 struct Received {
     body: Incoming,
     left: u64,
-    over: Box<dyn Fn() -> Error + Send>,
+    limit: u64,
+    refusals: Arc<Refusals>,
     between: Duration,
-    silence: Pin<Box<Sleep>>,
+    /// Runs while nothing is there.
+    silence: Option<Pin<Box<Sleep>>>,
     flight: Option<Flight>,
 }
 
@@ -335,17 +473,20 @@ impl Body for Received {
         let this = &mut *self;
         let frame = match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending => {
-                ready!(this.silence.as_mut().poll(context));
+                let between = this.between;
+                ready!(this.silence.get_or_insert_with(|| Box::pin(sleep(between))).as_mut().poll(context));
                 return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
             }
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Error::from)),
         };
-        this.silence.as_mut().reset(Instant::now() + this.between);
+        this.silence = None;
         match this.left.checked_sub(frame.as_ref().map_or(0, data_length)) {
             Some(left) => this.left = left,
             None => {
-                this.flight = None;
-                return Poll::Ready(Some(Err((this.over)())));
+                let limit = this.limit;
+                let host = this.flight.take().map_or_else(String::new, |flight| format!(" of {}", flight.origin.destination));
+                this.refusals.note(&format!("the response{host} has more than {limit} bytes; raise {HTTP_BODY_KEY}"));
+                return Poll::Ready(Some(Err(Error::HttpResponseBodySize(Some(limit)))));
             }
         }
         let has_ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && this.body.is_end_stream());
