@@ -1,9 +1,10 @@
 //! The HTTP client of one instance: HTTP/1.1 over connections that are kept for its next requests and shared with nobody.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -63,19 +63,6 @@ struct Times {
     between_bytes: Duration,
 }
 
-/// A request that no connection has taken yet, and its place among those that are under way.
-struct Unsent {
-    origin: Origin,
-    request: Request<WasiBody>,
-    place: OwnedSemaphorePermit,
-}
-
-/// What came of a request that a connection was given.
-enum Outcome {
-    Answered(Response<WasiBody>),
-    Unsent(Unsent),
-}
-
 pub(super) struct Client {
     egress: Egress,
     targets: Vec<Target>,
@@ -89,7 +76,14 @@ pub(super) struct Client {
 
 /// Connections without a request, the one used last at the end.
 #[derive(Default)]
-struct Idle(Mutex<Vec<Kept>>);
+struct Idle(Mutex<Pool>);
+
+#[derive(Default)]
+struct Pool {
+    kept: Vec<Kept>,
+    /// Closes what was not used for long; there while there are connections.
+    sweeper: Option<AbortOnDropJoinHandle<()>>,
+}
 
 struct Kept {
     origin: Origin,
@@ -100,11 +94,60 @@ struct Kept {
 /// A connection; dropping it closes it.
 struct Connection {
     sender: SendRequest<WasiBody>,
-    _driver: AbortOnDropJoinHandle<()>,
+    driver: Driver,
+}
+
+/// Who moves a connection on. Its errors reach the request.
+enum Driver {
+    /// Whoever waits for the answer: nobody else has to be woken for it. `None`: it has ended.
+    Waiter(Option<Pin<Box<dyn Future<Output = ()> + Send>>>),
+    Task {
+        _task: AbortOnDropJoinHandle<()>,
+    },
+}
+
+impl Connection {
+    /// Goes on as far as it can without waiting.
+    fn drive(&mut self, context: &mut Context<'_>) {
+        if let Driver::Waiter(driver) = &mut self.driver
+            && driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready())
+        {
+            *driver = None;
+        }
+    }
+
+    /// Waits for something that comes of this connection.
+    async fn driving<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        poll_fn(|context| {
+            self.drive(context);
+            awaited.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// From now on it goes on by itself.
+    fn give_task(&mut self) {
+        if let Driver::Waiter(driver) = &mut self.driver
+            && let Some(driver) = driver.take()
+        {
+            self.driver = Driver::Task { _task: spawn(driver) };
+        }
+    }
+
+    /// Whether it can take the next request, now or soon.
+    async fn is_ready(&mut self) -> bool {
+        let ready = poll_fn(|context| {
+            self.drive(context);
+            self.sender.poll_ready(context)
+        });
+        matches!(timeout(READY_TIMEOUT, ready).await, Ok(Ok(())))
+    }
 }
 
 impl Kept {
-    fn is_fresh(&self) -> bool {
+    fn is_good(&mut self) -> bool {
+        self.connection.drive(&mut Context::from_waker(Waker::noop()));
         !self.connection.sender.is_closed() && self.since.elapsed() < IDLE_TIMEOUT
     }
 }
@@ -152,31 +195,18 @@ impl Client {
         Ok(Admitted { origin, request: Request::from_parts(parts, body), is_whole })
     }
 
-    /// Begins to send a request. One whose body is whole goes to a kept connection here and now, and is then looked after by
-    /// whoever waits for the answer; any other one has a task of its own, as its body may come before anybody waits.
+    /// Sends a request. One whose body is whole is looked after by whoever waits for the answer; any other one has tasks of its
+    /// own, as its body may come before anybody waits.
     pub(super) fn begin(self: &Arc<Self>, admitted: Admitted, options: RequestOptions) -> Answer {
-        let client = self.clone();
-        let times = Times::new(options);
-        if !admitted.is_whole {
-            return Box::pin(spawn(async move { client.send(admitted, times).await }));
+        let (client, times) = (self.clone(), Times::new(options));
+        match admitted.is_whole {
+            true => Box::pin(async move { client.send(admitted, times).await }),
+            false => Box::pin(spawn(async move { client.send(admitted, times).await })),
         }
-        let place = self.places.clone().try_acquire_owned().ok();
-        let Some((place, mut connection)) = place.and_then(|place| Some((place, self.idle.take_ready(&admitted.origin)?))) else {
-            return Box::pin(spawn(async move { client.send(admitted, times).await }));
-        };
-        let sent = connection.sender.try_send_request(admitted.request);
-        let flight = Flight { idle: self.idle.clone(), origin: admitted.origin, connection, place };
-        Box::pin(async move {
-            match client.outcome(sent, flight, true, &times).await? {
-                Outcome::Answered(response) => Ok(response),
-                // Rare and large: not a part of every request.
-                Outcome::Unsent(unsent) => Box::pin(client.deliver(unsent, &times)).await,
-            }
-        })
     }
 
     async fn send(&self, admitted: Admitted, times: Times) -> Result<Response<WasiBody>, Error> {
-        let Admitted { origin, request, .. } = admitted;
+        let Admitted { origin, request, is_whole } = admitted;
         let place = timeout_at(times.connect_by, self.places.clone().acquire_owned()).await;
         let Some(place) = place.ok().and_then(Result::ok) else {
             let most = self.max_places;
@@ -186,46 +216,28 @@ impl Client {
             ));
             return Err(Error::ConnectionLimitReached);
         };
-        self.deliver(Unsent { origin, request, place }, &times).await
-    }
-
-    /// Sends a request over a kept connection, or a new one.
-    async fn deliver(&self, mut unsent: Unsent, times: &Times) -> Result<Response<WasiBody>, Error> {
+        let (mut request, mut place) = (request, place);
         loop {
-            let Unsent { origin, request, place } = unsent;
             let kept = self.idle.take(&origin).await;
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect(&origin, times.connect_by).await?,
+                // Rare and large: not a part of every request.
+                None => Box::pin(self.connect(&origin, times.connect_by)).await?,
             };
-            let sent = connection.sender.try_send_request(request);
-            let flight = Flight { idle: self.idle.clone(), origin, connection, place };
-            match self.outcome(sent, flight, is_kept, times).await? {
-                Outcome::Answered(response) => return Ok(response),
-                Outcome::Unsent(back) => unsent = back,
+            if !is_whole {
+                connection.give_task();
             }
-        }
-    }
-
-    /// Waits for what comes of a request that a connection was given.
-    async fn outcome(
-        &self,
-        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<WasiBody>>>>,
-        flight: Flight,
-        is_kept: bool,
-        times: &Times,
-    ) -> Result<Outcome, Error> {
-        match timeout(times.first_byte, sent).await.map_err(|_| Error::ConnectionReadTimeout)? {
-            Ok(response) => Ok(Outcome::Answered(self.receive(response, flight, times.between_bytes))),
-            // The other side closed a kept connection in the meantime, before any of the request was sent.
-            Err(mut error) => match error.take_message() {
-                Some(request) if is_kept => {
-                    let Flight { origin, place, .. } = flight;
-                    Ok(Outcome::Unsent(Unsent { origin, request, place }))
-                }
-                _ => Err(error.into_error().into()),
-            },
+            let sent = connection.sender.try_send_request(request);
+            let mut flight = Flight { idle: self.idle.clone(), origin: origin.clone(), connection, place };
+            match timeout(times.first_byte, flight.connection.driving(sent)).await.map_err(|_| Error::ConnectionReadTimeout)? {
+                Ok(response) => return Ok(self.receive(response, flight, times.between_bytes)),
+                // The other side closed a kept connection in the meantime, before any of the request was sent.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if is_kept => (request, place) = (unsent, flight.place),
+                    _ => return Err(error.into_error().into()),
+                },
+            }
         }
     }
 
@@ -242,24 +254,16 @@ impl Client {
         })?;
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_AHEAD_BYTES);
-        // The connection is driven by a task of its own; its errors reach the request.
-        let connected = match scheme {
-            Scheme::Http => builder
-                .handshake(TokioIo::new(stream))
-                .await
-                .map(|(sender, connection)| (sender, spawn(async move { drop(connection.await) }))),
+        let (sender, driver) = match scheme {
+            Scheme::Http => driven(builder.handshake(TokioIo::new(stream)).await?),
             Scheme::Https => {
                 let connector = TlsConnector::from(self.egress.network.tls.clone());
                 let stream = timeout_at(deadline, connector.connect(server_name(destination)?, stream)).await;
                 let stream = stream.map_err(|_| Error::ConnectionTimeout)?.map_err(|error| self.tls_error(origin, error))?;
-                builder
-                    .handshake(TokioIo::new(stream))
-                    .await
-                    .map(|(sender, connection)| (sender, spawn(async move { drop(connection.await) })))
+                driven(builder.handshake(TokioIo::new(stream)).await?)
             }
         };
-        let (sender, driver) = connected?;
-        Ok(Connection { sender, _driver: driver })
+        Ok(Connection { sender, driver })
     }
 
     fn tls_error(&self, origin: &Origin, error: io::Error) -> Error {
@@ -320,38 +324,58 @@ fn server_name(destination: &Destination) -> Result<ServerName<'static>, Error> 
     }
 }
 
-impl Idle {
-    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A new connection's sender and driver.
+fn driven<S>((sender, connection): (SendRequest<WasiBody>, http1::Connection<S, WasiBody>)) -> (SendRequest<WasiBody>, Driver)
+where
+    S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    (sender, Driver::Waiter(Some(Box::pin(async move { drop(connection.await) }))))
+}
 
-    /// A connection to an origin that can take a request at once, if there is one: the one that was used last.
-    fn take_ready(&self, origin: &Origin) -> Option<Connection> {
-        let mut kept = self.lock();
-        let place = kept.iter().rposition(|kept| kept.origin == *origin && kept.is_fresh() && kept.connection.sender.is_ready())?;
-        Some(kept.remove(place).connection)
+impl Idle {
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection to an origin that was used last, if it is still good.
     async fn take(&self, origin: &Origin) -> Option<Connection> {
         loop {
-            let mut connection = {
-                let mut kept = self.lock();
-                kept.retain(Kept::is_fresh);
+            let mut kept = {
+                let kept = &mut self.lock().kept;
                 let place = kept.iter().rposition(|kept| kept.origin == *origin)?;
-                kept.remove(place).connection
+                kept.remove(place)
             };
-            if let Ok(Ok(())) = timeout(READY_TIMEOUT, connection.sender.ready()).await {
-                return Some(connection);
+            if kept.since.elapsed() < IDLE_TIMEOUT && kept.connection.is_ready().await {
+                return Some(kept.connection);
             }
         }
     }
 
+    fn keep(self: &Arc<Self>, origin: Origin, connection: Connection) {
+        let mut pool = self.lock();
+        pool.kept.push(Kept { origin, connection, since: Instant::now() });
+        pool.sweeper.get_or_insert_with(|| spawn(sweep(Arc::downgrade(self))));
+    }
+
     /// Closes those that were used least lately.
     fn shrink_to(&self, most: usize) {
-        let mut kept = self.lock();
+        let kept = &mut self.lock().kept;
         let over = kept.len().saturating_sub(most);
         kept.drain(..over);
+    }
+}
+
+/// Closes connections that the other side has closed or that were not used for long, until there are none.
+async fn sweep(idle: Weak<Idle>) {
+    loop {
+        sleep(IDLE_TIMEOUT).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut pool = idle.lock();
+        pool.kept.retain_mut(Kept::is_good);
+        if pool.kept.is_empty() {
+            pool.sweeper = None;
+            return;
+        }
     }
 }
 
@@ -367,7 +391,7 @@ impl Flight {
     /// The response was read to its end: the connection waits for the next request.
     fn land(self) {
         let Flight { idle, origin, connection, .. } = self;
-        idle.lock().push(Kept { origin, connection, since: Instant::now() });
+        idle.keep(origin, connection);
     }
 }
 
@@ -471,6 +495,9 @@ impl Body for Received {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
+        if let Some(flight) = &mut this.flight {
+            flight.connection.drive(context);
+        }
         let frame = match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending => {
                 let between = this.between;

@@ -1,7 +1,11 @@
 //! Where `wasi:http` as wasmtime-wasi-http has it would let a guest fill the worker's memory, or spawn tasks for each request: what
 //! takes its place is bounded, and leaves requests to their connections.
 
+use std::future::poll_fn;
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use http::{HeaderMap, Method as HttpMethod, Uri, header, uri};
 use http_body_util::{BodyExt, Empty};
@@ -56,17 +60,53 @@ pub(in crate::sandbox) fn link(linker: &mut Linker<HostState>) -> wasmtime::Resu
 
 /// A request that was handed over, behind `future-incoming-response`.
 enum Exchange {
-    Asked(Answer),
+    Asked { answer: Answer, bell: Arc<Bell> },
     Answered(Result<http::Response<WasiBody>, Error>),
     Taken,
+}
+
+/// Rings when a request can go on. A guest that waits for many is woken for one of them: the others are left alone.
+struct Bell {
+    has_rung: AtomicBool,
+    waiter: Mutex<Option<Waker>>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.has_rung.store(true, Ordering::Release);
+        let waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+}
+
+impl Exchange {
+    /// What can be done at once is done at once: most requests are sent then.
+    fn new(answer: Answer) -> Exchange {
+        let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), waiter: Mutex::default() });
+        let mut exchange = Exchange::Asked { answer, bell };
+        let _ = exchange.poll_ready(&mut Context::from_waker(Waker::noop()));
+        exchange
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Exchange::Asked { answer, bell } = self else { return Poll::Ready(()) };
+        *bell.waiter.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        if !bell.has_rung.swap(false, Ordering::AcqRel) {
+            return Poll::Pending;
+        }
+        let waker = Waker::from(bell.clone());
+        let answered = ready!(answer.as_mut().poll(&mut Context::from_waker(&waker)));
+        *self = Exchange::Answered(answered);
+        Poll::Ready(())
+    }
 }
 
 #[async_trait]
 impl Pollable for Exchange {
     async fn ready(&mut self) {
-        if let Exchange::Asked(answer) = self {
-            *self = Exchange::Answered(answer.await);
-        }
+        poll_fn(|context| self.poll_ready(context)).await;
     }
 }
 
@@ -79,7 +119,7 @@ fn handle(mut store: StoreContextMut<'_, HostState>, (request, options): Asked) 
         Err(code) => return Ok((Err(code),)),
     };
     let exchange = match gate.begin(request, options) {
-        Ok(answer) => Exchange::Asked(answer),
+        Ok(answer) => Exchange::new(answer),
         Err(error) => Exchange::Answered(Err(error)),
     };
     Ok((Ok(table.push(exchange)?),))
@@ -98,7 +138,10 @@ fn lift(request: HostOutgoingRequest) -> Result<http::Request<WasiBody>, ErrorCo
         Some(Scheme::Https) | None => uri::Scheme::HTTPS,
         Some(Scheme::Other(_)) => return Err(ErrorCode::HttpProtocolError),
     };
-    let uri = Uri::builder().scheme(scheme).authority(authority.unwrap_or_default()).path_and_query(path_with_query.unwrap_or_default());
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(authority.unwrap_or_default())
+        .path_and_query(path_with_query.unwrap_or_default());
     let body = body.unwrap_or_else(|| Empty::new().map_err(|never| match never {}).boxed_unsync());
     let mut lifted = http::Request::new(body);
     *lifted.method_mut() = lift_method(method)?;

@@ -115,6 +115,9 @@ pub enum HttpError {
     /// It is no request.
     #[error("the request cannot be sent: {0}")]
     Invalid(String),
+    /// The body of the response is longer than the request allows.
+    #[error("the response has more than {0} bytes")]
+    TooLong(usize),
     /// The network or the other side failed: it may work later.
     #[error("no answer: {0}")]
     Unavailable(String),

@@ -143,7 +143,15 @@ fn method(name: &str) -> Method {
 }
 
 fn failed(code: ErrorCode) -> HttpError {
-    let text = format!("{code:?}");
+    let text = match &code {
+        ErrorCode::ConnectionReadTimeout => "it did not come in time".to_owned(),
+        ErrorCode::ConnectionTimeout => "the connection took too long".to_owned(),
+        ErrorCode::ConnectionRefused => "the connection was refused".to_owned(),
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => "the connection was closed".to_owned(),
+        ErrorCode::DnsError(_) => "the host's name has no address".to_owned(),
+        ErrorCode::TlsCertificateError => "the certificate is not accepted".to_owned(),
+        other => format!("{other:?}"),
+    };
     match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => HttpError::Refused(text),
         ErrorCode::HttpRequestUriInvalid
@@ -269,7 +277,7 @@ fn read(
                 return Ok((State::Reading { ready, stream, body, response }, false));
             }
             Ok(bytes) if response.body.len() + bytes.len() > limit => {
-                return Err(HttpError::Invalid(format!("the response has more than {limit} bytes")));
+                return Err(HttpError::TooLong(limit));
             }
             Ok(bytes) if response.body.is_empty() => response.body = bytes,
             Ok(bytes) => response.body.extend_from_slice(&bytes),

@@ -37,13 +37,17 @@ impl Speed {
 /// Processor time of a process's threads, or of those with a name.
 fn cpu(pid: u32, thread: Option<&str>) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("threads").flatten().map(|entry| entry.path());
-    let named = tasks.filter(|task| thread.is_none_or(|name| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)));
+    let named = tasks
+        .filter(|task| thread.is_none_or(|name| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)));
     let times = named.filter_map(|task| fs::read_to_string(task.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok());
     Duration::from_nanos(times.sum())
 }
 
 fn head(what: &str) {
-    println!("{what:<22} {:>10} {:>10} {:>6}  {:>9} {:>9} {:>6}", "plain /s", "worker /s", "ratio", "plain us", "worker us", "ratio");
+    println!(
+        "{what:<22} {:>10} {:>10} {:>6}  {:>9} {:>9} {:>6}",
+        "plain /s", "worker /s", "ratio", "plain us", "worker us", "ratio"
+    );
 }
 
 fn line(what: &str, plain: Speed, ours: Speed) {
