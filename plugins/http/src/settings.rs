@@ -122,10 +122,14 @@ impl Codes {
     }
 }
 
-/// Whether a text is a URL with `http://` or `https://`.
+/// Whether a text is a URL with `http://` or `https://` and a host.
 pub fn check_url(text: &str) -> Result<(), String> {
-    let has_scheme = ["http://", "https://"].iter().any(|scheme| text.trim().to_ascii_lowercase().starts_with(scheme));
-    if has_scheme { Ok(()) } else { Err("Must begin with http:// or https://".to_owned()) }
+    let text = text.trim().to_ascii_lowercase();
+    match ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        None => Err("Must begin with http:// or https://".to_owned()),
+        Some(rest) if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) => Err("Must have a host behind ://".to_owned()),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Whether a text lists status codes.

@@ -339,6 +339,8 @@ fn wrong_configurations_are_told() {
     let check = |found: Vec<String>, expect: &str| assert!(found.len() == 1 && found[0].contains(expect), "{found:?}");
     let sink = |pairs: &[(&str, &str)]| problems::<HttpSink>(pairs);
     check(sink(&[("url", "ftp://h")]), "http:// or https://");
+    check(sink(&[("url", "http://")]), "a host");
+    check(sink(&[("url", "https:///path")]), "a host");
     check(sink(&[("url", "http://h/${name}")]), "${name}");
     check(sink(&[("url", "http://h/${key}"), ("format", "array")]), "only ${topic}");
     check(sink(&[("url", "http://h"), ("success.codes", "2xx")]), "no status code");
