@@ -84,6 +84,11 @@ impl HostState {
         self.log.forget_last_words();
     }
 
+    /// What requests are made with, and where what comes of them is kept.
+    pub(super) fn requests_out(&mut self) -> (&Gate, &mut ResourceTable) {
+        (&self.gate, &mut self.table)
+    }
+
     /// A place for the body of a request, if the instance does not hold too many.
     pub(super) fn body_place(&self) -> Option<OwnedSemaphorePermit> {
         self.gate.body_place()

@@ -3,11 +3,15 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use hawser_plugin::http::Request;
+use hawser_plugin::http::{HttpError, Request, Response};
 use hawser_plugin::prelude::*;
 
 /// What the keys of headers begin with; the rest is the header's name.
 const HEADER_PREFIX: &str = "header.";
+/// What services see as the client unless a header says otherwise; some refuse requests without it.
+const USER_AGENT: (&str, &str) = ("user-agent", concat!("hawser-http/", env!("CARGO_PKG_VERSION")));
+/// Bytes of a response that are shown with a failure.
+const SHOWN_BYTES: usize = 200;
 const HEADERS: &str = "Headers";
 const LIMITS: &str = "Time and size";
 
@@ -51,6 +55,9 @@ impl Common {
         let pairs = config.to_task().into_pairs();
         let header = |(key, value): (String, String)| Some((key.strip_prefix(HEADER_PREFIX)?.to_owned(), value));
         let mut headers: Vec<_> = pairs.into_iter().filter_map(header).collect();
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(USER_AGENT.0)) {
+            headers.push((USER_AGENT.0.to_owned(), USER_AGENT.1.to_owned()));
+        }
         headers.sort();
         Ok(Self {
             headers,
@@ -70,6 +77,22 @@ impl Common {
             ..Request::new(method, url)
         }
     }
+}
+
+/// What a service answered, as it is shown with a failure: the status, and how the body begins or where a redirect leads.
+pub fn shown(response: &Response) -> String {
+    let status = response.status;
+    if let (300..=399, Some(target)) = (status, response.header("location")) {
+        return format!("answered {status}, a redirect to {target}, which is not followed");
+    }
+    let text = String::from_utf8_lossy(&response.body);
+    let shown = text[..text.floor_char_boundary(SHOWN_BYTES)].trim();
+    if shown.is_empty() { format!("answered {status}") } else { format!("answered {status}: {shown}") }
+}
+
+/// What to do about a response that is too long.
+pub fn too_long(error: &HttpError) -> String {
+    format!("{error}: raise response.max.bytes")
 }
 
 /// Status codes, as in `200-299,304`.
@@ -99,10 +122,14 @@ impl Codes {
     }
 }
 
-/// Whether a text is a URL with `http://` or `https://`.
+/// Whether a text is a URL with `http://` or `https://` and a host.
 pub fn check_url(text: &str) -> Result<(), String> {
-    let has_scheme = ["http://", "https://"].iter().any(|scheme| text.trim().to_ascii_lowercase().starts_with(scheme));
-    if has_scheme { Ok(()) } else { Err("Must begin with http:// or https://".to_owned()) }
+    let text = text.trim().to_ascii_lowercase();
+    match ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        None => Err("Must begin with http:// or https://".to_owned()),
+        Some(rest) if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) => Err("Must have a host behind ://".to_owned()),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Whether a text lists status codes.

@@ -7,15 +7,13 @@ use hawser_plugin::http::{HttpError, Request, Requests, Response};
 use hawser_plugin::prelude::*;
 
 use crate::retry::{Backoff, retry_after};
-use crate::settings::{self, Codes, Common, check_codes, check_url};
+use crate::settings::{self, Codes, Common, check_codes, check_url, shown, too_long};
 use crate::template::Template;
 
 const REQUESTS: &str = "Requests";
 const RETRIES: &str = "Retries";
 /// Time that one `put` may take with its retries: below the worker's deadline for it, which is two minutes.
 const PUT_TIME: Duration = Duration::from_secs(90);
-/// Bytes of a response that are shown with a failure.
-const SHOWN_BYTES: usize = 200;
 
 /// Sends records to an HTTP service.
 pub struct HttpSink {
@@ -368,15 +366,14 @@ impl HttpSink {
             Ok(response) => response,
             Err(error @ HttpError::Unavailable(_)) => return Ok(Outcome::Failed(error.to_string(), None)),
             Err(error @ HttpError::Invalid(_)) => return Ok(Outcome::Refused(error.to_string())),
+            Err(error @ HttpError::TooLong(_)) => return Ok(Outcome::Refused(too_long(&error))),
             Err(error @ HttpError::Refused(_)) => return Err(Error::invalid_config(error)),
         };
         let status = response.status;
         if self.success.contain(status) {
             return Ok(Outcome::Taken);
         }
-        let text = String::from_utf8_lossy(&response.body);
-        let shown = &text[..text.floor_char_boundary(SHOWN_BYTES)];
-        let reason = format!("the service answered {status}: {}", shown.trim());
+        let reason = format!("the service {}", shown(&response));
         match self.retriable.contain(status) {
             true => Ok(Outcome::Failed(reason, retry_after(&response))),
             false => Ok(Outcome::Refused(reason)),

@@ -9,11 +9,13 @@ use serde_json::value::RawValue;
 
 use crate::page::{self, Format};
 use crate::retry::retry_after;
-use crate::settings::{self, Codes, Common, check_codes, check_pointer, check_url};
+use crate::settings::{self, Codes, Common, check_codes, check_pointer, check_url, shown, too_long};
 
 const REQUESTS: &str = "Requests";
 const RECORDS: &str = "Records";
 const PAGES: &str = "Pages";
+/// What some services put before a text; it is no part of it (RFC 8259, 8.1).
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// The longest wait that a service may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -306,8 +308,9 @@ impl HttpSource {
         let url = self.page_url();
         let response = match fetch(self.request(&url)) {
             Ok(response) => response,
-            Err(error @ HttpError::Unavailable(_)) => return Err(Error::retriable(error)),
-            Err(error) => return Err(Error::invalid_config(error)),
+            Err(error @ HttpError::Unavailable(_)) => return Err(Error::retriable(format!("{url}: {error}"))),
+            Err(error @ HttpError::TooLong(_)) => return Err(Error::fatal(format!("{url}: {}", too_long(&error)))),
+            Err(error) => return Err(Error::invalid_config(format!("{url}: {error}"))),
         };
         match response.status {
             304 => {
@@ -318,14 +321,20 @@ impl HttpSource {
             200..=299 => self.take_page(&url, &response),
             status if self.retriable.contain(status) => {
                 self.resume_at = retry_after(&response).map(|wait| Instant::now() + wait.min(MAX_RETRY_AFTER));
-                Err(Error::retriable(format!("{url} answered {status}")))
+                Err(Error::retriable(format!("{url} {}", shown(&response))))
             }
-            status => Err(Error::fatal(format!("{url} answered {status}, which is in neither 200-299 nor retry.codes"))),
+            _ => Err(Error::fatal(format!("{url} {} (its code is in neither 200-299 nor retry.codes)", shown(&response)))),
         }
     }
 
     fn take_page(&mut self, url: &str, response: &Response) -> Result<()> {
+        if let Some(encoding) = response.header("content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+        {
+            let advice = "no such response is read; set header.Accept-Encoding to identity";
+            return Err(Error::fatal(format!("{url}: the response is encoded ({encoding}): {advice}")));
+        }
         let body = std::str::from_utf8(&response.body).map_err(|error| Error::fatal(format!("{url}: not UTF-8: {error}")))?;
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let found = page::records(body, self.format, &self.records);
         let mut records = found.map_err(|reason| Error::fatal(format!("{url}: {reason}")))?;
         let mut after = self.position.clone();

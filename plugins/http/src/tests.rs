@@ -62,7 +62,8 @@ fn each_record_is_a_request() {
     assert_eq!(failures, Ok(vec![(1, "it has no key for ${key} in the URL".to_owned())]));
     assert_eq!(sent(&requests), expect(&[("PUT", "http://h/t/k", "{}"), ("PUT", "http://h/t/k", "2")]));
     let headers = &requests.borrow()[0].headers;
-    let expect = [("authorization", "Bearer {{secret:api}}"), ("content-type", "application/json")];
+    let agent = ("user-agent", concat!("hawser-http/", env!("CARGO_PKG_VERSION")));
+    let expect = [("authorization", "Bearer {{secret:api}}"), agent, ("content-type", "application/json")];
     assert!(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expect), "{headers:?}");
 }
 
@@ -303,10 +304,43 @@ fn failures_of_the_service_are_waited_out() {
 }
 
 #[test]
+fn what_is_no_page_is_told_with_its_reason() {
+    let check = |answer: Result<Response, HttpError>, expect: &str| {
+        serve(vec![answer]);
+        match source(&[]).poll() {
+            Err(Error::Fatal(message)) => assert!(message.starts_with("http://h/items") && message.contains(expect), "{message}"),
+            other => panic!("{expect}: {other:?}"),
+        }
+    };
+    check(Ok(response(401, &[], "no token\n")), "answered 401: no token (its code");
+    check(Ok(response(302, &[("location", "/login")], "")), "a redirect to /login, which is not followed");
+    check(Ok(response(200, &[("content-encoding", "gzip")], "")), "encoded (gzip)");
+    check(Ok(Response { status: 200, headers: vec![], body: b"[\"\xe9\"]".to_vec() }), "not UTF-8");
+    check(Ok(response(200, &[], "1\n2")), "not JSON");
+    check(Err(HttpError::TooLong(9)), "more than 9 bytes: raise response.max.bytes");
+}
+
+#[test]
+fn pages_may_be_empty_or_begin_with_a_byte_order_mark() {
+    let check = |answer: Response, expect: &[&str]| {
+        serve(vec![Ok(answer)]);
+        let poll = source(&[]).poll().unwrap();
+        assert_eq!(values(&poll), expect);
+        assert!(poll.idle_ms > 50_000);
+    };
+    check(response(204, &[], ""), &[]);
+    check(response(200, &[], "[]"), &[]);
+    check(response(200, &[], "\u{feff}[1]"), &["1"]);
+    check(response(200, &[("content-encoding", "identity")], "[1]"), &["1"]);
+}
+
+#[test]
 fn wrong_configurations_are_told() {
     let check = |found: Vec<String>, expect: &str| assert!(found.len() == 1 && found[0].contains(expect), "{found:?}");
     let sink = |pairs: &[(&str, &str)]| problems::<HttpSink>(pairs);
     check(sink(&[("url", "ftp://h")]), "http:// or https://");
+    check(sink(&[("url", "http://")]), "a host");
+    check(sink(&[("url", "https:///path")]), "a host");
     check(sink(&[("url", "http://h/${name}")]), "${name}");
     check(sink(&[("url", "http://h/${key}"), ("format", "array")]), "only ${topic}");
     check(sink(&[("url", "http://h"), ("success.codes", "2xx")]), "no status code");

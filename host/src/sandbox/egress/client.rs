@@ -1,14 +1,16 @@
 //! The HTTP client of one instance: HTTP/1.1 over connections that are kept for its next requests and shared with nobody.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Uri, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -47,6 +49,18 @@ struct Origin {
 pub(super) struct Admitted {
     origin: Origin,
     request: Request<WasiBody>,
+    /// Nothing more of its body is to come from the guest.
+    is_whole: bool,
+}
+
+/// What comes back.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
+
+/// How long a request may take.
+struct Times {
+    connect_by: Instant,
+    first_byte: Duration,
+    between_bytes: Duration,
 }
 
 pub(super) struct Client {
@@ -62,7 +76,14 @@ pub(super) struct Client {
 
 /// Connections without a request, the one used last at the end.
 #[derive(Default)]
-struct Idle(Mutex<Vec<Kept>>);
+struct Idle(Mutex<Pool>);
+
+#[derive(Default)]
+struct Pool {
+    kept: Vec<Kept>,
+    /// Closes what was not used for long; there while there are connections.
+    sweeper: Option<AbortOnDropJoinHandle<()>>,
+}
 
 struct Kept {
     origin: Origin,
@@ -73,7 +94,62 @@ struct Kept {
 /// A connection; dropping it closes it.
 struct Connection {
     sender: SendRequest<WasiBody>,
-    _driver: AbortOnDropJoinHandle<()>,
+    driver: Driver,
+}
+
+/// Who moves a connection on. Its errors reach the request.
+enum Driver {
+    /// Whoever waits for the answer: nobody else has to be woken for it. `None`: it has ended.
+    Waiter(Option<Pin<Box<dyn Future<Output = ()> + Send>>>),
+    Task {
+        _task: AbortOnDropJoinHandle<()>,
+    },
+}
+
+impl Connection {
+    /// Goes on as far as it can without waiting.
+    fn drive(&mut self, context: &mut Context<'_>) {
+        if let Driver::Waiter(driver) = &mut self.driver
+            && driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready())
+        {
+            *driver = None;
+        }
+    }
+
+    /// Waits for something that comes of this connection.
+    async fn driving<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        poll_fn(|context| {
+            self.drive(context);
+            awaited.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// From now on it goes on by itself.
+    fn give_task(&mut self) {
+        if let Driver::Waiter(driver) = &mut self.driver
+            && let Some(driver) = driver.take()
+        {
+            self.driver = Driver::Task { _task: spawn(driver) };
+        }
+    }
+
+    /// Whether it can take the next request, now or soon.
+    async fn is_ready(&mut self) -> bool {
+        let ready = poll_fn(|context| {
+            self.drive(context);
+            self.sender.poll_ready(context)
+        });
+        matches!(timeout(READY_TIMEOUT, ready).await, Ok(Ok(())))
+    }
+}
+
+impl Kept {
+    fn is_good(&mut self) -> bool {
+        self.connection.drive(&mut Context::from_waker(Waker::noop()));
+        !self.connection.sender.is_closed() && self.since.elapsed() < IDLE_TIMEOUT
+    }
 }
 
 impl Client {
@@ -112,15 +188,26 @@ impl Client {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         *request.uri_mut() = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
         let (left, refusals) = (self.body_bytes, self.egress.refusals.clone());
-        let request = request.map(|body| Capped { body, left, limit: left, refusals }.boxed_unsync());
-        Ok(Admitted { origin, request })
+        let (parts, body) = request.into_parts();
+        let body = ReadAhead::new(body);
+        let is_whole = body.has_ended;
+        let body = Capped { body, left, limit: left, refusals }.boxed_unsync();
+        Ok(Admitted { origin, request: Request::from_parts(parts, body), is_whole })
     }
 
-    pub(super) async fn send(&self, admitted: Admitted, options: RequestOptions) -> Result<Response<WasiBody>, Error> {
-        let Admitted { origin, mut request } = admitted;
-        let deadline = Instant::now() + options.connect_timeout.map_or(CONNECT_TIMEOUT, |asked| asked.min(CONNECT_TIMEOUT));
-        let read_timeout = |asked: Option<Duration>| asked.map_or(READ_TIMEOUT, |asked| asked.min(MAX_READ_TIMEOUT));
-        let place = timeout_at(deadline, self.places.clone().acquire_owned()).await;
+    /// Sends a request. One whose body is whole is looked after by whoever waits for the answer; any other one has tasks of its
+    /// own, as its body may come before anybody waits.
+    pub(super) fn begin(self: &Arc<Self>, admitted: Admitted, options: RequestOptions) -> Answer {
+        let (client, times) = (self.clone(), Times::new(options));
+        match admitted.is_whole {
+            true => Box::pin(async move { client.send(admitted, times).await }),
+            false => Box::pin(spawn(async move { client.send(admitted, times).await })),
+        }
+    }
+
+    async fn send(&self, admitted: Admitted, times: Times) -> Result<Response<WasiBody>, Error> {
+        let Admitted { origin, request, is_whole } = admitted;
+        let place = timeout_at(times.connect_by, self.places.clone().acquire_owned()).await;
         let Some(place) = place.ok().and_then(Result::ok) else {
             let most = self.max_places;
             self.egress.refusals.note(&format!(
@@ -129,23 +216,25 @@ impl Client {
             ));
             return Err(Error::ConnectionLimitReached);
         };
+        let (mut request, mut place) = (request, place);
         loop {
             let kept = self.idle.take(&origin).await;
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect(&origin, deadline).await?,
+                // Rare and large: not a part of every request.
+                None => Box::pin(self.connect(&origin, times.connect_by)).await?,
             };
-            let answered = timeout(read_timeout(options.first_byte_timeout), connection.sender.try_send_request(request)).await;
-            match answered.map_err(|_| Error::ConnectionReadTimeout)? {
-                Ok(response) => {
-                    let flight = Flight { idle: self.idle.clone(), origin, connection, _place: place };
-                    let between = read_timeout(options.between_bytes_timeout);
-                    return Ok(self.receive(response, flight, between));
-                }
+            if !is_whole {
+                connection.give_task();
+            }
+            let sent = connection.sender.try_send_request(request);
+            let mut flight = Flight { idle: self.idle.clone(), origin: origin.clone(), connection, place };
+            match timeout(times.first_byte, flight.connection.driving(sent)).await.map_err(|_| Error::ConnectionReadTimeout)? {
+                Ok(response) => return Ok(self.receive(response, flight, times.between_bytes)),
                 // The other side closed a kept connection in the meantime, before any of the request was sent.
                 Err(mut error) => match error.take_message() {
-                    Some(unsent) if is_kept => request = unsent,
+                    Some(unsent) if is_kept => (request, place) = (unsent, flight.place),
                     _ => return Err(error.into_error().into()),
                 },
             }
@@ -165,24 +254,16 @@ impl Client {
         })?;
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_AHEAD_BYTES);
-        // The connection is driven by a task of its own; its errors reach the request.
-        let connected = match scheme {
-            Scheme::Http => builder
-                .handshake(TokioIo::new(stream))
-                .await
-                .map(|(sender, connection)| (sender, spawn(async move { drop(connection.await) }))),
+        let (sender, driver) = match scheme {
+            Scheme::Http => driven(builder.handshake(TokioIo::new(stream)).await?),
             Scheme::Https => {
                 let connector = TlsConnector::from(self.egress.network.tls.clone());
                 let stream = timeout_at(deadline, connector.connect(server_name(destination)?, stream)).await;
                 let stream = stream.map_err(|_| Error::ConnectionTimeout)?.map_err(|error| self.tls_error(origin, error))?;
-                builder
-                    .handshake(TokioIo::new(stream))
-                    .await
-                    .map(|(sender, connection)| (sender, spawn(async move { drop(connection.await) })))
+                driven(builder.handshake(TokioIo::new(stream)).await?)
             }
         };
-        let (sender, driver) = connected?;
-        Ok(Connection { sender, _driver: driver })
+        Ok(Connection { sender, driver })
     }
 
     fn tls_error(&self, origin: &Origin, error: io::Error) -> Error {
@@ -197,21 +278,26 @@ impl Client {
     }
 
     fn receive(&self, response: Response<Incoming>, flight: Flight, between: Duration) -> Response<WasiBody> {
-        let (limit, egress, host) = (self.body_bytes, self.egress.clone(), flight.origin.destination.to_string());
-        let over = move || {
-            egress.refusals.note(&format!("the response of {host} has more than {limit} bytes; raise {HTTP_BODY_KEY}"));
-            Error::HttpResponseBodySize(Some(limit))
-        };
+        if response.body().is_end_stream() {
+            flight.land();
+            return response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        }
+        let (left, refusals) = (self.body_bytes, self.egress.refusals.clone());
         response.map(|body| {
-            let mut flight = Some(flight);
-            if body.is_end_stream()
-                && let Some(flight) = flight.take()
-            {
-                flight.land();
-            }
-            let silence = Box::pin(sleep(between));
-            Received { body, left: limit, over: Box::new(over), between, silence, flight }.boxed_unsync()
+            Received { body, left, limit: left, refusals, between, silence: None, flight: Some(flight) }.boxed_unsync()
         })
+    }
+}
+
+impl Times {
+    fn new(options: RequestOptions) -> Times {
+        let connect = options.connect_timeout.map_or(CONNECT_TIMEOUT, |asked| asked.min(CONNECT_TIMEOUT));
+        let read = |asked: Option<Duration>| asked.map_or(READ_TIMEOUT, |asked| asked.min(MAX_READ_TIMEOUT));
+        Times {
+            connect_by: Instant::now() + connect,
+            first_byte: read(options.first_byte_timeout),
+            between_bytes: read(options.between_bytes_timeout),
+        }
     }
 }
 
@@ -238,31 +324,58 @@ fn server_name(destination: &Destination) -> Result<ServerName<'static>, Error> 
     }
 }
 
+/// A new connection's sender and driver.
+fn driven<S>((sender, connection): (SendRequest<WasiBody>, http1::Connection<S, WasiBody>)) -> (SendRequest<WasiBody>, Driver)
+where
+    S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    (sender, Driver::Waiter(Some(Box::pin(async move { drop(connection.await) }))))
+}
+
 impl Idle {
-    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Pool> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection to an origin that was used last, if it is still good.
     async fn take(&self, origin: &Origin) -> Option<Connection> {
         loop {
-            let mut connection = {
-                let mut kept = self.lock();
-                kept.retain(|kept| !kept.connection.sender.is_closed() && kept.since.elapsed() < IDLE_TIMEOUT);
+            let mut kept = {
+                let kept = &mut self.lock().kept;
                 let place = kept.iter().rposition(|kept| kept.origin == *origin)?;
-                kept.remove(place).connection
+                kept.remove(place)
             };
-            if let Ok(Ok(())) = timeout(READY_TIMEOUT, connection.sender.ready()).await {
-                return Some(connection);
+            if kept.since.elapsed() < IDLE_TIMEOUT && kept.connection.is_ready().await {
+                return Some(kept.connection);
             }
         }
     }
 
+    fn keep(self: &Arc<Self>, origin: Origin, connection: Connection) {
+        let mut pool = self.lock();
+        pool.kept.push(Kept { origin, connection, since: Instant::now() });
+        pool.sweeper.get_or_insert_with(|| spawn(sweep(Arc::downgrade(self))));
+    }
+
     /// Closes those that were used least lately.
     fn shrink_to(&self, most: usize) {
-        let mut kept = self.lock();
+        let kept = &mut self.lock().kept;
         let over = kept.len().saturating_sub(most);
         kept.drain(..over);
+    }
+}
+
+/// Closes connections that the other side has closed or that were not used for long, until there are none.
+async fn sweep(idle: Weak<Idle>) {
+    loop {
+        sleep(IDLE_TIMEOUT).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut pool = idle.lock();
+        pool.kept.retain_mut(Kept::is_good);
+        if pool.kept.is_empty() {
+            pool.sweeper = None;
+            return;
+        }
     }
 }
 
@@ -271,20 +384,67 @@ struct Flight {
     idle: Arc<Idle>,
     origin: Origin,
     connection: Connection,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl Flight {
     /// The response was read to its end: the connection waits for the next request.
     fn land(self) {
         let Flight { idle, origin, connection, .. } = self;
-        idle.lock().push(Kept { origin, connection, since: Instant::now() });
+        idle.keep(origin, connection);
+    }
+}
+
+/// A request's body with what is there of it already.
+struct ReadAhead {
+    /// As many as the guest may write without anybody reading: two.
+    frames: VecDeque<Result<Frame<Bytes>, Error>>,
+    has_ended: bool,
+    /// Holds the body's place in memory, too.
+    rest: WasiBody,
+}
+
+impl ReadAhead {
+    fn new(mut rest: WasiBody) -> ReadAhead {
+        let (mut frames, mut context) = (VecDeque::new(), Context::from_waker(Waker::noop()));
+        loop {
+            match Pin::new(&mut rest).poll_frame(&mut context) {
+                Poll::Ready(Some(Ok(frame))) => frames.push_back(Ok(frame)),
+                Poll::Ready(Some(Err(error))) => {
+                    frames.push_back(Err(error));
+                    return ReadAhead { frames, has_ended: true, rest };
+                }
+                Poll::Ready(None) => return ReadAhead { frames, has_ended: true, rest },
+                Poll::Pending => return ReadAhead { frames, has_ended: false, rest },
+            }
+        }
+    }
+}
+
+impl Body for ReadAhead {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.frames.pop_front() {
+            None if !self.has_ended => Pin::new(&mut self.rest).poll_frame(context),
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended && self.frames.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead = self.frames.iter().map(data_length).sum();
+        if self.has_ended { SizeHint::with_exact(ahead) } else { SizeHint::default() }
     }
 }
 
 /// A request's body that may not be too long.
 struct Capped {
-    body: WasiBody,
+    body: ReadAhead,
     left: u64,
     limit: u64,
     refusals: Arc<Refusals>,
@@ -321,9 +481,11 @@ impl Body for Capped {
 struct Received {
     body: Incoming,
     left: u64,
-    over: Box<dyn Fn() -> Error + Send>,
+    limit: u64,
+    refusals: Arc<Refusals>,
     between: Duration,
-    silence: Pin<Box<Sleep>>,
+    /// Runs while nothing is there.
+    silence: Option<Pin<Box<Sleep>>>,
     flight: Option<Flight>,
 }
 
@@ -333,19 +495,25 @@ impl Body for Received {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
+        if let Some(flight) = &mut this.flight {
+            flight.connection.drive(context);
+        }
         let frame = match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending => {
-                ready!(this.silence.as_mut().poll(context));
+                let between = this.between;
+                ready!(this.silence.get_or_insert_with(|| Box::pin(sleep(between))).as_mut().poll(context));
                 return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
             }
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Error::from)),
         };
-        this.silence.as_mut().reset(Instant::now() + this.between);
+        this.silence = None;
         match this.left.checked_sub(frame.as_ref().map_or(0, data_length)) {
             Some(left) => this.left = left,
             None => {
-                this.flight = None;
-                return Poll::Ready(Some(Err((this.over)())));
+                let limit = this.limit;
+                let host = this.flight.take().map_or_else(String::new, |flight| format!(" of {}", flight.origin.destination));
+                this.refusals.note(&format!("the response{host} has more than {limit} bytes; raise {HTTP_BODY_KEY}"));
+                return Poll::Ready(Some(Err(Error::HttpResponseBodySize(Some(limit)))));
             }
         }
         let has_ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && this.body.is_end_stream());

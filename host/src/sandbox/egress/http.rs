@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::{Egress, Refusals};
 use crate::sandbox::limits::CONNECTIONS_KEY;
 use crate::sandbox::{Grants, InstanceLimits};
@@ -37,6 +37,14 @@ impl Gate {
         Gate { client: Arc::new(Client::new(egress, grants, limits)), refusals, bodies, max_bodies }
     }
 
+    /// Checks a request and begins to send it.
+    ///
+    /// # Errors
+    /// It may not be sent.
+    pub(super) fn begin(&self, request: Request<WasiBody>, options: Option<RequestOptions>) -> Result<Answer, Error> {
+        Ok(self.client.begin(self.client.admit(request)?, options.unwrap_or_default()))
+    }
+
     /// A place for one more request's body, until it has been sent or dropped.
     pub(in crate::sandbox) fn body_place(&self) -> Option<OwnedSemaphorePermit> {
         let place = self.bodies.clone().try_acquire_owned().ok();
@@ -55,13 +63,10 @@ impl WasiHttpHooks for Gate {
         BODY_CHUNK_BYTES
     }
 
+    /// Not asked by what is linked for plugins ([`super::outgoing`]), which begins requests itself.
     fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Io) -> Sent {
-        let client = self.client.clone();
-        let admitted = client.admit(request);
-        Box::new(async move {
-            let response = client.send(admitted?, options.unwrap_or_default()).await?;
-            Ok((response, Box::new(async { Ok(()) }) as Io))
-        })
+        let answer = self.begin(request, options);
+        Box::new(async move { Ok((answer?.await?, Box::new(async { Ok(()) }) as Io)) })
     }
 
     fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {

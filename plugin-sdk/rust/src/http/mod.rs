@@ -23,6 +23,7 @@
 //! # Ok::<(), hawser_plugin::http::HttpError>(())
 //! ```
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -114,6 +115,9 @@ pub enum HttpError {
     /// It is no request.
     #[error("the request cannot be sent: {0}")]
     Invalid(String),
+    /// The body of the response is longer than the request allows.
+    #[error("the response has more than {0} bytes")]
+    TooLong(usize),
     /// The network or the other side failed: it may work later.
     #[error("no answer: {0}")]
     Unavailable(String),
@@ -127,48 +131,64 @@ impl HttpError {
 }
 
 /// Requests under way, each with something to know it by.
-#[derive(Default)]
 pub struct Requests<T> {
     sent: Vec<(T, Sent)>,
+    /// Answers that nobody has asked for yet.
+    answered: VecDeque<(T, Result<Response, HttpError>)>,
+}
+
+impl<T> Default for Requests<T> {
+    fn default() -> Self {
+        Self { sent: Vec::new(), answered: VecDeque::new() }
+    }
 }
 
 impl<T> Requests<T> {
     /// No request.
     pub fn new() -> Self {
-        Self { sent: Vec::new() }
+        Self::default()
     }
 
     /// Starts a request. How many there are at a time is for the caller to limit: the host has 64 places for an instance, and
     /// more than that wait for one.
     pub fn start(&mut self, tag: T, request: Request) {
-        self.sent.push((tag, send(request)));
+        let mut sent = send(request);
+        match sent.at_once() {
+            Some(answer) => self.answered.push_back((tag, answer)),
+            None => self.sent.push((tag, sent)),
+        }
     }
 
-    /// How many are under way.
+    /// How many are under way, those among them whose answers have not been [waited](Self::wait) for.
     pub fn len(&self) -> usize {
-        self.sent.len()
+        self.sent.len() + self.answered.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.sent.is_empty()
+        self.len() == 0
     }
 
     /// The next answer, whichever request it is for; None if there is none under way, or none came until then.
     pub fn wait(&mut self, until: Option<Instant>) -> Option<(T, Result<Response, HttpError>)> {
-        while !self.sent.is_empty() {
-            for place in 0..self.sent.len() {
-                if let Some(answer) = self.sent[place].1.advance() {
-                    return Some((self.sent.swap_remove(place).0, answer));
-                }
+        loop {
+            if let Some(answered) = self.answered.pop_front() {
+                return Some(answered);
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
+            if self.sent.is_empty() {
                 return None;
             }
-            wait_for(&mut self.sent, left);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            // From the last to the first: the last takes the place of one that goes.
+            for place in wait_for(&self.sent, left).into_iter().rev() {
+                if let Some(answer) = self.sent[place].1.advance() {
+                    self.answered.push_back((self.sent.swap_remove(place).0, answer));
+                }
+            }
+            if left.is_some_and(|left| left.is_zero()) {
+                return self.answered.pop_front();
+            }
         }
-        None
     }
 }
 

@@ -30,10 +30,17 @@ pub(super) fn send(request: Request) -> Sent {
 }
 
 impl Sent {
-    pub(super) fn advance(&mut self) -> Option<Answer> {
+    pub(super) fn at_once(&mut self) -> Option<Answer> {
         self.answer.take()
+    }
+
+    /// Nothing is under way.
+    pub(super) fn advance(&mut self) -> Option<Answer> {
+        None
     }
 }
 
 /// Nothing is ever waited for.
-pub(super) fn wait_for<T>(_: &mut [(T, Sent)], _: Option<Duration>) {}
+pub(super) fn wait_for<T>(_: &[(T, Sent)], _: Option<Duration>) -> Vec<usize> {
+    Vec::new()
+}

@@ -39,7 +39,7 @@ enum State {
     /// The answer has not begun.
     Waiting { ready: Pollable, future: FutureIncomingResponse },
     /// The answer's body is being read.
-    Reading { ready: Pollable, stream: InputStream, body: IncomingBody, response: Response },
+    Reading { ready: Option<Pollable>, stream: InputStream, body: IncomingBody, response: Response },
     /// There is nothing more to do.
     Done(Option<Answer>),
 }
@@ -53,33 +53,80 @@ pub(super) fn send(request: Request) -> Sent {
 fn begin(request: Request) -> Result<State, HttpError> {
     let (scheme, authority, path) = split_url(&request.url)?;
     let invalid = |what: &str| HttpError::Invalid(format!("{what} of {} {}", request.method, request.url));
-    let fields = Fields::new();
-    for (name, value) in &request.headers {
-        fields.append(name, value.as_bytes()).map_err(|error| invalid(&format!("the header {name} ({error:?})")))?;
-    }
-    if !request.body.is_empty() {
-        let length = request.body.len().to_string();
-        fields.append("content-length", length.as_bytes()).map_err(|_| invalid("the length"))?;
-    }
-    let outgoing = OutgoingRequest::new(fields);
+    let outgoing = OutgoingRequest::new(fields(&request)?);
     let scheme = if scheme.eq_ignore_ascii_case("https") { Scheme::Https } else { Scheme::Http };
     outgoing.set_method(&method(&request.method)).map_err(|()| invalid("the method"))?;
     outgoing.set_scheme(Some(&scheme)).map_err(|()| invalid("the scheme"))?;
     outgoing.set_authority(Some(authority)).map_err(|()| invalid("the host"))?;
     outgoing.set_path_with_query(Some(path)).map_err(|()| invalid("the path"))?;
-    let options = RequestOptions::new();
-    let nanos = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-    let set = options.set_connect_timeout(nanos(request.connect_timeout));
-    let set = set.and(options.set_first_byte_timeout(nanos(request.read_timeout)));
-    set.and(options.set_between_bytes_timeout(nanos(request.read_timeout))).map_err(|()| invalid("the timeouts"))?;
+    let options = options(&request).map_err(|()| invalid("the timeouts"))?;
     if request.body.is_empty() {
-        let future = handle(outgoing, Some(options)).map_err(failed)?;
-        return Ok(State::Waiting { ready: future.subscribe(), future });
+        return waiting(outgoing, options);
     }
     let body = outgoing.body().map_err(|()| invalid("the body"))?;
     let stream = body.write().map_err(|()| invalid("the body"))?;
-    let future = handle(outgoing, Some(options)).map_err(failed)?;
-    Ok(State::Writing { ready: stream.subscribe(), stream, body, bytes: request.body, at: 0, future })
+    // What the host has room for is there before the request is: most bodies are whole then, and go out with the headers.
+    let at = fill(&stream, &request.body, 0).map_err(|error| broken(error, "the body"))?;
+    if at == request.body.len() {
+        drop(stream);
+        OutgoingBody::finish(body, None).map_err(failed)?;
+        return waiting(outgoing, options);
+    }
+    let future = handle(outgoing, options).map_err(failed)?;
+    Ok(State::Writing { ready: stream.subscribe(), stream, body, bytes: request.body, at, future })
+}
+
+fn waiting(outgoing: OutgoingRequest, options: Option<RequestOptions>) -> Result<State, HttpError> {
+    let future = handle(outgoing, options).map_err(failed)?;
+    Ok(State::Waiting { ready: future.subscribe(), future })
+}
+
+/// The headers, in one call to the host.
+fn fields(request: &Request) -> Result<Fields, HttpError> {
+    let mut entries: Vec<(String, Vec<u8>)> =
+        request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect();
+    if !request.body.is_empty() {
+        entries.push(("content-length".to_owned(), request.body.len().to_string().into_bytes()));
+    }
+    Fields::from_list(&entries).map_err(|error| {
+        let wrong = request
+            .headers
+            .iter()
+            .find(|(name, value)| Fields::from_list(&[(name.clone(), value.clone().into_bytes())]).is_err());
+        let name = wrong.map_or("content-length", |(name, _)| name.as_str());
+        HttpError::Invalid(format!("the header {name} ({error:?}) of {} {}", request.method, request.url))
+    })
+}
+
+/// The timeouts; None if the host's own are to do.
+fn options(request: &Request) -> Result<Option<RequestOptions>, ()> {
+    if request.connect_timeout.is_none() && request.read_timeout.is_none() {
+        return Ok(None);
+    }
+    let options = RequestOptions::new();
+    let nanos = |time: Duration| Some(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    if let Some(time) = request.connect_timeout {
+        options.set_connect_timeout(nanos(time))?;
+    }
+    if let Some(time) = request.read_timeout {
+        options.set_first_byte_timeout(nanos(time))?;
+        options.set_between_bytes_timeout(nanos(time))?;
+    }
+    Ok(Some(options))
+}
+
+/// Writes from a place on what the host has room for, and says how far it came.
+fn fill(stream: &OutputStream, bytes: &[u8], mut at: usize) -> Result<usize, StreamError> {
+    while at < bytes.len() {
+        let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
+        if room == 0 {
+            break;
+        }
+        let end = bytes.len().min(at.saturating_add(room));
+        stream.write(&bytes[at..end])?;
+        at = end;
+    }
+    Ok(at)
 }
 
 fn method(name: &str) -> Method {
@@ -96,7 +143,15 @@ fn method(name: &str) -> Method {
 }
 
 fn failed(code: ErrorCode) -> HttpError {
-    let text = format!("{code:?}");
+    let text = match &code {
+        ErrorCode::ConnectionReadTimeout => "it did not come in time".to_owned(),
+        ErrorCode::ConnectionTimeout => "the connection took too long".to_owned(),
+        ErrorCode::ConnectionRefused => "the connection was refused".to_owned(),
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => "the connection was closed".to_owned(),
+        ErrorCode::DnsError(_) => "the host's name has no address".to_owned(),
+        ErrorCode::TlsCertificateError => "the certificate is not accepted".to_owned(),
+        other => format!("{other:?}"),
+    };
     match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => HttpError::Refused(text),
         ErrorCode::HttpRequestUriInvalid
@@ -142,10 +197,20 @@ impl Sent {
         }
     }
 
+    /// What tells that it can go on.
     fn ready(&self) -> Option<&Pollable> {
         match &self.state {
-            State::Writing { ready, .. } | State::Waiting { ready, .. } | State::Reading { ready, .. } => Some(ready),
+            State::Writing { ready, .. } | State::Waiting { ready, .. } => Some(ready),
+            State::Reading { ready, .. } => ready.as_ref(),
             State::Done(_) => None,
+        }
+    }
+
+    /// The answer, if it was there at once.
+    pub(super) fn at_once(&mut self) -> Option<Answer> {
+        match &mut self.state {
+            State::Done(answer) => answer.take(),
+            _ => None,
         }
     }
 }
@@ -162,25 +227,16 @@ fn write(
     stream: OutputStream,
     ready: Pollable,
     bytes: Vec<u8>,
-    mut at: usize,
+    at: usize,
 ) -> Result<(State, bool), HttpError> {
-    while at < bytes.len() {
-        match stream.check_write() {
-            Ok(0) => return Ok((State::Writing { ready, stream, body, bytes, at, future }, false)),
-            Ok(room) => {
-                let end = bytes.len().min(at.saturating_add(usize::try_from(room).unwrap_or(usize::MAX)));
-                match stream.write(&bytes[at..end]) {
-                    Ok(()) => at = end,
-                    Err(_) => break,
-                }
-            }
-            // The other side may have answered without reading it all, or the connection failed: the future knows.
-            Err(_) => break,
-        }
-    }
+    // If it cannot be written, the other side may have answered without reading it all, or the connection failed: the future knows.
+    let is_whole = match fill(&stream, &bytes, at) {
+        Ok(end) if end < bytes.len() => return Ok((State::Writing { ready, stream, body, bytes, at: end, future }, false)),
+        written => written.is_ok(),
+    };
     drop(ready);
     drop(stream);
-    if at == bytes.len() {
+    if is_whole {
         OutgoingBody::finish(body, None).map_err(failed)?;
     } else {
         drop(body);
@@ -198,24 +254,30 @@ fn begin_reading(future: FutureIncomingResponse, ready: Pollable) -> Result<(Sta
     let headers = incoming.headers().entries().into_iter().map(|(name, value)| (name.to_ascii_lowercase(), text(value)));
     let response = Response { status: incoming.status(), headers: headers.collect(), body: Vec::new() };
     let unread = |()| HttpError::Unavailable("the body cannot be read".to_owned());
+    drop(ready);
+    if response.header("content-length") == Some("0") {
+        return Ok((State::Done(Some(Ok(response))), true));
+    }
     let body = incoming.consume().map_err(unread)?;
     let stream = body.stream().map_err(unread)?;
-    drop(ready);
-    Ok((State::Reading { ready: stream.subscribe(), stream, body, response }, true))
+    Ok((State::Reading { ready: None, stream, body, response }, true))
 }
 
 fn read(
     body: IncomingBody,
     stream: InputStream,
-    ready: Pollable,
+    ready: Option<Pollable>,
     mut response: Response,
     limit: usize,
 ) -> Result<(State, bool), HttpError> {
     loop {
         match stream.read(READ_BYTES) {
-            Ok(bytes) if bytes.is_empty() => return Ok((State::Reading { ready, stream, body, response }, false)),
+            Ok(bytes) if bytes.is_empty() => {
+                let ready = Some(ready.unwrap_or_else(|| stream.subscribe()));
+                return Ok((State::Reading { ready, stream, body, response }, false));
+            }
             Ok(bytes) if response.body.len() + bytes.len() > limit => {
-                return Err(HttpError::Invalid(format!("the response has more than {limit} bytes")));
+                return Err(HttpError::TooLong(limit));
             }
             Ok(bytes) if response.body.is_empty() => response.body = bytes,
             Ok(bytes) => response.body.extend_from_slice(&bytes),
@@ -229,11 +291,13 @@ fn read(
     Ok((State::Done(Some(Ok(response))), true))
 }
 
-/// Waits until one of the requests can go on, or for that long.
-pub(super) fn wait_for<T>(sent: &mut [(T, Sent)], most: Option<Duration>) {
+/// Waits until some of the requests can go on, or for that long; the places of those that can, in ascending order.
+pub(super) fn wait_for<T>(sent: &[(T, Sent)], most: Option<Duration>) -> Vec<usize> {
     let timer = most.map(|most| subscribe_duration(u64::try_from(most.as_nanos()).unwrap_or(u64::MAX)));
+    // Whatever is not done has something to wait for.
     let pollables: Vec<&Pollable> = sent.iter().filter_map(|(_, sent)| sent.ready()).chain(&timer).collect();
-    if !pollables.is_empty() {
-        poll(&pollables);
-    }
+    let mut ready: Vec<usize> =
+        poll(&pollables).into_iter().map(|place| place as usize).filter(|place| *place < sent.len()).collect();
+    ready.sort_unstable();
+    ready
 }

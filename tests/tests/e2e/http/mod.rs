@@ -1,11 +1,13 @@
 //! The HTTP connectors against a real service, and what is granted to them.
 
+mod speed;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use hawser_e2e::{Deadline, Kafka, Plugin, Topic, Worker, unique, wait_for};
+use hawser_e2e::{Deadline, Kafka, Plugin, Topic, Worker, wait_for};
 use serde_json::{Value, json};
 
 use crate::service::{Answer, Seen, Service};
@@ -278,68 +280,4 @@ fn a_sink_makes_more_requests_than_it_may_hold_resources() {
     let bodies: BTreeSet<_> = wait_count(&service, RECORDS + 10).into_iter().map(|seen| seen.body).collect();
     assert_eq!(bodies, numbered(0..RECORDS + 10).collect());
     worker.rest().wait_state("many", "RUNNING", 1);
-}
-
-/// Measures the sink beside a plain client; docs/benchmark.md says how it is run.
-#[test]
-#[ignore = "measures"]
-fn speed() {
-    const RECORDS: usize = 20_000;
-    println!("{:>8} {:>9} {:>12} {:>12} {:>6}", "delay ms", "in flight", "plain req/s", "sink req/s", "ratio");
-    for (delay, count) in [(0, RECORDS), (5, RECORDS / 5)] {
-        let service = Service::slow(Duration::from_millis(delay), |_, _| ok());
-        let worker = worker(&service.host());
-        let records: Arc<[String]> =
-            (0..count).map(|number| format!(r#"{{"n":{number},"text":"{}"}}"#, "x".repeat(180))).collect();
-        let topic = Topic::create(Kafka::shared(), "speed", 1);
-        topic.produce(records.iter());
-        for in_flight in [1, 8, 32] {
-            let plain = plain_client(&service, &records, in_flight);
-            let sink =
-                requests_per_second(&worker, &service, &topic, count, json!({"requests.in.flight": in_flight.to_string()}));
-            println!("{delay:>8} {in_flight:>9} {plain:>12.0} {sink:>12.0} {:>6.2}", sink / plain);
-        }
-        let arrays = requests_per_second(&worker, &service, &topic, count.div_ceil(500), json!({"format": "array"}));
-        println!("{delay:>8} arrays of 500 records: {:.0} records/s", arrays * 500.0);
-    }
-}
-
-/// Requests a second of a sink, from the first that arrives on.
-fn requests_per_second(worker: &Worker, service: &Service, topic: &Topic, requests: usize, keys: Value) -> f64 {
-    let (before, name) = (service.count(), unique("speed"));
-    worker.rest().configure(&name, &sink(service, &topic.name, keys));
-    let first = wait_for("the first request", Deadline::LONG, || match service.count() {
-        count if count > before => Ok((count, Instant::now())),
-        _ => Err("none".to_owned()),
-    });
-    wait_for("all requests", Deadline::LONG, || match service.count() - before {
-        count if count >= requests => Ok(()),
-        count => Err(format!("{count} of {requests}")),
-    });
-    let rate = (before + requests - first.0) as f64 / first.1.elapsed().as_secs_f64();
-    worker.rest().delete(&format!("/connectors/{name}")).expect(204);
-    rate
-}
-
-/// Requests a second of a loop that does nothing else, with the same bodies.
-fn plain_client(service: &Service, records: &Arc<[String]>, in_flight: usize) -> f64 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let (client, next) = (reqwest::Client::new(), Arc::new(AtomicUsize::default()));
-    let began = Instant::now();
-    runtime.block_on(async {
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..in_flight {
-            let (client, url) = (client.clone(), format!("http://{}/records", service.host()));
-            let (records, next) = (Arc::clone(records), Arc::clone(&next));
-            tasks.spawn(async move {
-                while let Some(record) = records.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let request = client.post(&url).header("content-type", "application/json").body(record.clone());
-                    let answer = request.send().await.expect("an answer");
-                    answer.bytes().await.expect("its body");
-                }
-            });
-        }
-        tasks.join_all().await;
-    });
-    records.len() as f64 / began.elapsed().as_secs_f64()
 }
