@@ -10,8 +10,8 @@ use crate::record::SchemaTable;
 use super::bindings::guest::{connector, plugin, sink, source, transform};
 use super::bindings::host::types;
 use super::engine::Shared;
-use super::grants::SECRET_PREFIX;
 use super::instance::{Instance, Live, Mismatch, NotMade};
+use super::is_withheld;
 use super::requires::{Requirement, Runtime, requirements};
 use super::state::HostState;
 use super::{
@@ -322,7 +322,7 @@ fn mismatch(error: wasmtime::Error) -> LoadError {
 
 /// A configuration as the interface wants it, without the secrets that are the host's to use.
 fn borrow(config: &Config) -> Vec<(&str, &str)> {
-    let is_guests = |(key, _): &&(String, String)| !key.starts_with(SECRET_PREFIX);
+    let is_guests = |(key, _): &&(String, String)| !is_withheld(key);
     config.iter().filter(is_guests).map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
