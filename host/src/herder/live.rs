@@ -39,8 +39,10 @@ const IDLE_POLL: Duration = Duration::from_millis(200);
 /// The key that names a dead letter queue.
 const DEAD_LETTERS_KEY: &str = "errors.deadletterqueue.topic.name";
 
-/// Calls for validation and task configurations under way at a time; further ones wait.
-const MAX_CALLS: usize = 64;
+/// Calls for validation, and for task configurations, under way at a time; further ones wait. How many of one plugin is the
+/// sandbox's to say.
+const MAX_VALIDATIONS: usize = 16;
+const MAX_SPLITS: usize = 64;
 
 /// Most overrides of one kind of client: each is shown to librdkafka, which has some 200 settings.
 const MAX_OVERRIDES: usize = 500;
@@ -73,8 +75,10 @@ pub struct LiveEngine {
     pub offsets: SourceStores,
     /// Hears which topics are used; none if topics are not tracked.
     pub tracker: Option<Arc<StatusStore>>,
-    /// Bounds short calls into plugins.
-    pub calls: Semaphore,
+    /// Bounds validations.
+    pub validations: Semaphore,
+    /// Bounds calls for task configurations.
+    pub splits: Semaphore,
     /// How many tasks start at a time.
     pub starts: Starts,
     /// Topics that are not for records.
@@ -86,9 +90,14 @@ pub struct LiveEngine {
 }
 
 impl LiveEngine {
-    /// The bound on short calls.
-    pub fn calls() -> Semaphore {
-        Semaphore::new(MAX_CALLS)
+    /// The bound on validations.
+    pub fn validations() -> Semaphore {
+        Semaphore::new(MAX_VALIDATIONS)
+    }
+
+    /// The bound on calls for task configurations.
+    pub fn splits() -> Semaphore {
+        Semaphore::new(MAX_SPLITS)
     }
 
     fn plugin(&self, class: &FoundClass) -> Result<Arc<Plugin>, String> {
@@ -379,7 +388,8 @@ impl Engine for LiveEngine {
 
     async fn validate(&self, class: &FoundClass, config: &Config) -> Result<Vec<ConfigValue>, PluginError> {
         let plugin = self.plugin(class).map_err(PluginError::Failed)?;
-        let _turn = self.calls.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
+        let _own = plugin.component.validation_turn().await;
+        let _turn = self.validations.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
         let values = plugin.component.validate(&class.name, config).await.map_err(failure)?;
         Ok(values
             .into_iter()
@@ -397,7 +407,8 @@ impl Engine for LiveEngine {
     async fn task_configs(&self, plan: &Plan, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
         let plugin = self.plugin(&plan.class).map_err(PluginError::Failed)?;
         let env = self.env(plan, None).map_err(PluginError::Failed)?;
-        let _turn = self.calls.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
+        let _own = plugin.component.split_turn().await;
+        let _turn = self.splits.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
         plugin.component.task_configs(&plan.class.name, &plan.config, max_tasks, env).await.map_err(failure)
     }
 

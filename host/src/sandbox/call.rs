@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::lane::Lane;
 use super::{CallError, InstanceLimits};
 
 /// A kind of call into a plugin.
@@ -102,7 +103,7 @@ pub struct Usage {
     pub log_lines_dropped: u64,
 }
 
-/// Runs a call under both of its deadlines and adds the time it computes to `cpu`.
+/// Runs a call under both of its deadlines, in the turns of its plugin, and adds the time it computes to `cpu`.
 ///
 /// The guest gives way every tick of the epoch, so that this function sees a call that computes without end soon after its
 /// deadline, and other tasks of the thread run meanwhile.
@@ -113,6 +114,7 @@ pub(super) async fn watch<T>(
     call: Call,
     limits: &InstanceLimits,
     cpu: &mut Duration,
+    lane: &Lane,
     future: impl Future<Output = T>,
 ) -> Result<T, CallError> {
     let mut future = pin!(future);
@@ -130,7 +132,7 @@ pub(super) async fn watch<T>(
         }
     });
     let limit = limits.deadlines.of(call);
-    let answer = tokio::time::timeout(limit, metered).await;
+    let answer = tokio::time::timeout(limit, lane.keep(metered)).await;
     *cpu += used;
     answer.unwrap_or(Err(CallError::Deadline { call, limit, refused: None }))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Instance as WasmInstance, InstancePre, ResourceAny};
 use wasmtime::{Engine, Store};
 
@@ -12,6 +13,7 @@ use super::bindings::host::types;
 use super::engine::Shared;
 use super::instance::{Instance, Live, Mismatch, NotMade};
 use super::is_withheld;
+use super::lane::Lane;
 use super::requires::{Requirement, Runtime, requirements};
 use super::state::HostState;
 use super::{
@@ -27,6 +29,11 @@ const PACKAGE_IMPORTS: [&str; 6] = ["types", "records", "schemas", "log", "sourc
 const WASI_PACKAGES: [&str; 7] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
+/// Validations, and task configurations, of one plugin under way at a time, so that those of others find room: each may take all
+/// that an instance may, for as long as its call may.
+const MAX_VALIDATIONS: usize = 4;
+const MAX_SPLITS: usize = 16;
+
 /// An upload that is compiled, linked, and ready to be called.
 pub struct Component {
     shared: Arc<Shared>,
@@ -40,6 +47,9 @@ pub struct Component {
     source: Option<source::GuestIndices>,
     sink: Option<sink::GuestIndices>,
     transform: Option<transform::GuestIndices>,
+    lane: Lane,
+    validations: Semaphore,
+    splits: Semaphore,
 }
 
 /// Which kinds of classes a component can hold.
@@ -89,6 +99,9 @@ impl Component {
             source: has("source").then(|| source::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
             sink: has("sink").then(|| sink::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
             transform: has("transform").then(|| transform::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
+            lane: Lane::new(),
+            validations: Semaphore::new(MAX_VALIDATIONS),
+            splits: Semaphore::new(MAX_SPLITS),
             shared: shared.clone(),
             pre,
             digest,
@@ -147,6 +160,16 @@ impl Component {
             })
             .await?;
         Ok(manifest.into())
+    }
+
+    /// Waits for a turn to validate.
+    pub async fn validation_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.validations.acquire().await.ok()
+    }
+
+    /// Waits for a turn to ask for task configurations.
+    pub async fn split_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.splits.acquire().await.ok()
     }
 
     /// Asks a class of the component to check a configuration, without any grant.
@@ -287,7 +310,7 @@ impl Component {
     }
 
     fn live(&self, call: Call, env: &InstanceEnv, offsets: Option<Arc<dyn OffsetReader>>) -> Result<Box<Live>, CallError> {
-        Live::new(&self.shared, env, offsets, call)
+        Live::new(&self.shared, &self.lane, env, offsets, call)
     }
 
     /// No grant, no connector: what describe and validate run in.

@@ -9,6 +9,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBackt
 use super::bindings::host::types;
 use super::call::watch;
 use super::engine::Shared;
+use super::lane::Lane;
 use super::log::cut;
 use super::state::{HostState, MAX_HANDLES};
 use super::{Call, CallError, Exceeded, InstanceEnv, InstanceLimits, OffsetReader, Usage};
@@ -25,6 +26,7 @@ const HANDLES: &str = "store handle limit exceeded";
 pub(super) struct Live {
     store: Store<HostState>,
     limits: InstanceLimits,
+    lane: Lane,
     cpu: Duration,
     longest_call_cpu: Duration,
     calls: u64,
@@ -43,6 +45,7 @@ pub(super) struct NotMade;
 impl Live {
     pub(super) fn new(
         shared: &Shared,
+        lane: &Lane,
         env: &InstanceEnv,
         offsets: Option<Arc<dyn OffsetReader>>,
         call: Call,
@@ -55,7 +58,14 @@ impl Live {
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
         store.set_hostcall_fuel(usize::try_from(env.limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(MAX_HANDLES);
-        Ok(Box::new(Live { store, limits: env.limits.clone(), cpu: Duration::ZERO, longest_call_cpu: Duration::ZERO, calls: 0 }))
+        Ok(Box::new(Live {
+            store,
+            limits: env.limits.clone(),
+            lane: lane.clone(),
+            cpu: Duration::ZERO,
+            longest_call_cpu: Duration::ZERO,
+            calls: 0,
+        }))
     }
 
     /// Makes a call under its deadlines.
@@ -70,9 +80,9 @@ impl Live {
         self.calls += 1;
         self.store.set_epoch_deadline(1);
         self.store.data_mut().begin_call();
-        let Live { store, limits, cpu, longest_call_cpu, .. } = &mut *self;
+        let Live { store, limits, lane, cpu, longest_call_cpu, .. } = &mut *self;
         let before = *cpu;
-        let watched = watch(call, limits, cpu, work(store)).await;
+        let watched = watch(call, limits, cpu, lane, work(store)).await;
         let answer = watched.map_err(|error| error.after(store.data_mut().refusals.take()))?;
         *longest_call_cpu = (*longest_call_cpu).max(cpu.saturating_sub(before));
         match answer {

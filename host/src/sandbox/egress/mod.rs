@@ -23,7 +23,7 @@ use super::grants::{AddressKind, Destination, Protocol, Scheme, Target, is_allow
 pub(super) use http::Gate;
 pub(super) use network::Network;
 pub use network::{HostsFile, Resolver, SystemResolver};
-pub(super) use outgoing::link as link_outgoing;
+pub(super) use outgoing::{HeaderRoom, link as link_outgoing};
 pub(super) use refusals::Refusals;
 pub(super) use sockets::{Sockets, check as check_sockets, link as link_sockets};
 
