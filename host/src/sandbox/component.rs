@@ -18,7 +18,7 @@ use super::requires::{Requirement, Runtime, requirements};
 use super::state::HostState;
 use super::{
     Call, CallError, ChainInstance, Config, ConfigValue, Digest, Grants, Guard, InstanceLimits, LoadError, Manifest,
-    OffsetReader, SinkInstance, SourceInstance, Step, WIT_VERSIONS,
+    OffsetReader, SinkInstance, SourceInstance, Step, WIT_VERSIONS, manifest,
 };
 
 /// The package that plugins are built against.
@@ -184,7 +184,10 @@ impl Component {
                 self.plugin.load(&mut *store, &instance)?.call_validate(store, class, &borrow(config)).await
             })
             .await?;
-        Ok(values.into_iter().map(Into::into).collect())
+        let values: Vec<_> = values.into_iter().map(ConfigValue::from).collect();
+        let refused = |reason| CallError::BadAnswer { call: Call::Validate, reason };
+        manifest::check_values(&values).map_err(refused)?;
+        Ok(values)
     }
 
     /// Asks a connector for the configurations of its tasks: at least one, and at most `max_tasks` if it keeps to the interface.

@@ -17,7 +17,7 @@ use super::egress::{Network, Resolver, SystemResolver, link_outgoing, link_socke
 use super::limiter::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use super::requires::Runtime;
 use super::state::HostState;
-use super::{CompileLimits, Component, Digest, InstanceLimits, LoadError, SandboxError, artifact, files, poll, structure};
+use super::{CompileLimits, Component, Digest, InstanceLimits, LoadError, SandboxError, artifact, files, structure};
 
 /// How often a guest that computes gives way to other tasks.
 const TICK: Duration = Duration::from_millis(10);
@@ -292,7 +292,6 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     link_outgoing(&mut linker)?;
     link_sockets(&mut linker)?;
     files::link(&mut linker)?;
-    poll::link(&mut linker)?;
     Ok(linker)
 }
 

@@ -28,7 +28,6 @@ mod limiter;
 mod limits;
 mod log;
 mod manifest;
-mod poll;
 mod requests;
 mod requires;
 mod sink;
