@@ -24,7 +24,7 @@ use crate::herder::live::LiveEngine;
 use crate::herder::loggers::Loggers;
 use crate::herder::source_stores::SourceStores;
 use crate::herder::{Herder, Measuring, Parts, Settings};
-use crate::kafka::{Admin, ClientKind, ClientSettings};
+use crate::kafka::{Admin, ClientKind, ClientSettings, ReservedTopics};
 use crate::metrics::NameSets;
 use crate::plugin::{Catalogue, CatalogueLimits};
 use crate::rest::{self, Startup};
@@ -357,6 +357,13 @@ async fn start_herder(
         Mode::Distributed(cluster) => Some(cluster.offsets.clone()),
         Mode::Standalone { .. } => None,
     };
+    let reserved = match &config.mode {
+        Mode::Distributed(cluster) => {
+            let topics = [&cluster.configs, &cluster.offsets, &cluster.statuses];
+            ReservedTopics::new(topics.map(|topic| topic.name.clone()))
+        }
+        Mode::Standalone { .. } => ReservedTopics::default(),
+    };
     let engine = LiveEngine {
         catalogue: Arc::clone(&catalogue),
         worker: config.pairs.clone(),
@@ -366,9 +373,11 @@ async fn start_herder(
         overrides: config.override_policy.clone(),
         commit: CommitTiming { interval: config.offset_flush_interval, timeout: config.offset_flush_timeout },
         topic_creation: config.topic_creation,
-        offsets: SourceStores::new(config.pairs.clone(), Arc::clone(&offsets), offsets_topic),
+        offsets: SourceStores::new(config.pairs.clone(), Arc::clone(&offsets), offsets_topic, reserved.clone()),
+        reserved,
         tracker: config.topic_tracking.then(|| Arc::clone(&statuses)),
-        calls: LiveEngine::calls(),
+        validations: LiveEngine::validations(),
+        splits: LiveEngine::splits(),
         starts: Starts::default(),
         window: config.metrics.window,
         client_stats: config.metrics.client_interval,

@@ -10,12 +10,14 @@ use tokio::time::Instant;
 use super::classes::FoundClass;
 use super::config_def::{ConfigValue, split_list};
 use super::engine::{Config, Engine, GroupError, GroupOffset, PluginError, Resolved, RunningTask, TaskPhase};
-use super::plan::Plan;
-use super::source_stores::SourceStores;
+use super::plan::{Plan, get, references_in};
+use super::source_stores::{OWN_TOPIC_KEY, SourceStores};
 use super::validation::sink_topics;
 use crate::config::{OverridePolicy, Providers};
 use crate::convert::Converters;
-use crate::kafka::{self, Admin, ClientError, ClientKind, ClientSettings, ProducerLimits, Subscription, TopicPartition};
+use crate::kafka::{
+    self, Admin, ClientError, ClientKind, ClientSettings, ProducerLimits, ReservedTopics, Subscription, TopicPartition,
+};
 use crate::metrics::{ClientRole, ClientStats, SampleWindow, TaskParts, TaskStage, Vitals};
 use crate::plugin::{Catalogue, Plugin};
 use crate::record::BatchLimits;
@@ -34,8 +36,13 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_WAIT: Duration = Duration::from_secs(10);
 const IDLE_POLL: Duration = Duration::from_millis(200);
 
-/// Calls for validation and task configurations under way at a time; further ones wait.
-const MAX_CALLS: usize = 64;
+/// The key that names a dead letter queue.
+const DEAD_LETTERS_KEY: &str = "errors.deadletterqueue.topic.name";
+
+/// Calls for validation, and for task configurations, under way at a time; further ones wait. How many of one plugin is the
+/// sandbox's to say.
+const MAX_VALIDATIONS: usize = 16;
+const MAX_SPLITS: usize = 64;
 
 /// Most overrides of one kind of client: each is shown to librdkafka, which has some 200 settings.
 const MAX_OVERRIDES: usize = 500;
@@ -68,10 +75,14 @@ pub struct LiveEngine {
     pub offsets: SourceStores,
     /// Hears which topics are used; none if topics are not tracked.
     pub tracker: Option<Arc<StatusStore>>,
-    /// Bounds short calls into plugins.
-    pub calls: Semaphore,
+    /// Bounds validations.
+    pub validations: Semaphore,
+    /// Bounds calls for task configurations.
+    pub splits: Semaphore,
     /// How many tasks start at a time.
     pub starts: Starts,
+    /// Topics that are not for records.
+    pub reserved: ReservedTopics,
     /// Over which time rates and averages are taken.
     pub window: SampleWindow,
     /// How often Kafka clients tell their statistics; `None` for never.
@@ -79,9 +90,14 @@ pub struct LiveEngine {
 }
 
 impl LiveEngine {
-    /// The bound on short calls.
-    pub fn calls() -> Semaphore {
-        Semaphore::new(MAX_CALLS)
+    /// The bound on validations.
+    pub fn validations() -> Semaphore {
+        Semaphore::new(MAX_VALIDATIONS)
+    }
+
+    /// The bound on calls for task configurations.
+    pub fn splits() -> Semaphore {
+        Semaphore::new(MAX_SPLITS)
     }
 
     fn plugin(&self, class: &FoundClass) -> Result<Arc<Plugin>, String> {
@@ -189,6 +205,23 @@ impl LiveEngine {
         })
     }
 
+    /// Keys that name a topic which no connector may use so: key and message.
+    fn reserved_topics(&self, config: &Config) -> Vec<(String, String)> {
+        let mut errors = Vec::new();
+        for (key, is_written) in [("topics", false), (DEAD_LETTERS_KEY, true), (OWN_TOPIC_KEY, false)] {
+            let listed = split_list(get(config, key).unwrap_or_default());
+            let is_reserved = |topic: &&String| self.reserved.is_workers(topic) || (is_written && self.reserved.refuses(topic));
+            // A source may share the worker's topic of offsets, as in Kafka Connect.
+            let is_shared = |topic: &str| key == OWN_TOPIC_KEY && self.offsets.is_shared(topic);
+            if let Some(topic) = listed.iter().filter(is_reserved).find(|topic| !is_shared(topic)) {
+                let message =
+                    format!("{key}: the topic {topic} belongs to the worker, to a connector's offsets or to Kafka; use another");
+                errors.push((key.to_owned(), message));
+            }
+        }
+        errors
+    }
+
     /// How a source's missing topics are created.
     fn creation(&self, plan: &Plan, task: u32) -> Result<Option<TopicCreation>, String> {
         if !self.topic_creation {
@@ -201,7 +234,7 @@ impl LiveEngine {
 
     fn sink(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<SinkSpec, String> {
         let env = self.env(plan, Some(task))?;
-        let subscription = subscription(plan)?;
+        let subscription = subscription(plan, &self.reserved)?;
         let consumer = ClientSettings::sink_consumer(&self.worker, &plan.name, task, &plan.config);
         let errors = ErrorPolicy::for_sink(&self.worker, &plan.name, task, &plan.config, &subscription);
         Ok(SinkSpec {
@@ -243,11 +276,11 @@ impl LiveEngine {
 }
 
 /// What a sink reads.
-fn subscription(plan: &Plan) -> Result<Subscription, String> {
+fn subscription(plan: &Plan, reserved: &ReservedTopics) -> Result<Subscription, String> {
     let topics = sink_topics(plan.get("topics").unwrap_or_default());
     let subscription = match topics.is_empty() {
         false => Subscription::topics(topics),
-        true => Subscription::pattern(plan.get("topics.regex").unwrap_or_default()),
+        true => Subscription::pattern(plan.get("topics.regex").unwrap_or_default(), reserved),
     };
     subscription.map_err(|error| error.to_string())
 }
@@ -306,7 +339,7 @@ impl Engine for LiveEngine {
     }
 
     fn check_worker_keys(&self, config: &Config) -> Vec<(String, String)> {
-        let mut errors = Vec::new();
+        let mut errors = self.reserved_topics(config);
         match Grants::parse(config) {
             Ok(asked) => {
                 if let Err(denied) = self.policy.grant(asked) {
@@ -355,7 +388,8 @@ impl Engine for LiveEngine {
 
     async fn validate(&self, class: &FoundClass, config: &Config) -> Result<Vec<ConfigValue>, PluginError> {
         let plugin = self.plugin(class).map_err(PluginError::Failed)?;
-        let _turn = self.calls.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
+        let _own = plugin.component.validation_turn().await;
+        let _turn = self.validations.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
         let values = plugin.component.validate(&class.name, config).await.map_err(failure)?;
         Ok(values
             .into_iter()
@@ -373,13 +407,22 @@ impl Engine for LiveEngine {
     async fn task_configs(&self, plan: &Plan, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
         let plugin = self.plugin(&plan.class).map_err(PluginError::Failed)?;
         let env = self.env(plan, None).map_err(PluginError::Failed)?;
-        let _turn = self.calls.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
+        let _own = plugin.component.split_turn().await;
+        let _turn = self.splits.acquire().await.map_err(|error| PluginError::Failed(error.to_string()))?;
         plugin.component.task_configs(&plan.class.name, &plan.config, max_tasks, env).await.map_err(failure)
     }
 
     fn start_task(&self, plan: &Plan, task: u32, config: &Config, paused: bool) -> Result<Box<dyn RunningTask>, String> {
         let tracker = Tracker { statuses: self.tracker.clone(), task };
-        let context = TaskContext { checkpoints: self.offsets.of(plan)?, topics: Arc::new(tracker), starts: self.starts.clone() };
+        if let Some((_, message)) = self.reserved_topics(&plan.config).into_iter().next() {
+            return Err(message);
+        }
+        let context = TaskContext {
+            checkpoints: self.offsets.of(plan)?,
+            topics: Arc::new(tracker),
+            starts: self.starts.clone(),
+            reserved: self.reserved.clone(),
+        };
         let limits = self.env(plan, Some(task))?.limits;
         let stages = self.stages(plan)?;
         let mut clients = Vec::new();
@@ -452,19 +495,6 @@ async fn wait_until_idle(admin: &Admin, group: &str) -> Result<(), GroupError> {
             Some(_) => tokio::time::sleep(IDLE_POLL).await,
         }
     }
-}
-
-/// Everything in a value that looks like a reference: `${…}`.
-fn references_in(value: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut rest = value;
-    while let Some(start) = rest.find("${") {
-        let tail = rest.get(start..).unwrap_or_default();
-        let Some(end) = tail.find('}') else { break };
-        found.extend(tail.get(..=end));
-        rest = tail.get(end + 1..).unwrap_or_default();
-    }
-    found
 }
 
 /// Notes the topics of one task.
@@ -557,16 +587,5 @@ impl RunningTask for LiveTask {
 
     fn vitals(&self) -> Option<Arc<Vitals>> {
         Some(Arc::clone(&self.vitals))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn references_are_found_in_values() {
-        assert_eq!(references_in("a ${env:X} b ${file:/p:k}${"), ["${env:X}", "${file:/p:k}"]);
-        assert!(references_in("} $x {").is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! A connector ready to start: its class found, its references resolved.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::config_def::{ConfigDef, split_list};
 use super::engine::{Config, Engine, Resolved};
 use super::recovery::RecoveryPolicy;
 use super::secrets::Secrets;
+use crate::sandbox::is_withheld;
 use crate::store::RawConfig;
 
 /// What a connector's instances are started from.
@@ -123,6 +125,28 @@ impl Plan {
         RawConfig::new(entries)
     }
 
+    /// A stored task's configuration with its references resolved, as far as the connector's configuration has them where the
+    /// plugin sees it. All else that looks like a reference is the plugin's own text: it stays, or a plugin could have the worker
+    /// read for it whatever the providers can.
+    pub async fn resolve_task(&self, config: &RawConfig, engine: &dyn Engine) -> Result<Config, String> {
+        let given: BTreeSet<&str> =
+            self.raw.iter().filter(|(key, _)| !is_withheld(key)).filter_map(|(_, value)| value).flat_map(references_in).collect();
+        let is_given = |value: &str| references_in(value).iter().all(|reference| given.contains(reference));
+        let (known, foreign): (Vec<_>, Vec<_>) = config
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.map(str::to_owned)))
+            .partition(|(_, value)| value.as_deref().is_none_or(is_given));
+        for (key, _) in &foreign {
+            tracing::warn!(
+                connector = &*self.name,
+                key,
+                "A task's configuration has a reference that the connector's has not; it is not resolved."
+            );
+        }
+        let resolved = engine.resolve(&RawConfig::new(known)).await?;
+        Ok(without_nulls(&resolved.values).into_iter().chain(without_nulls(&foreign)).collect())
+    }
+
     /// The same text when resolved again, without the secret.
     fn with_references(&self, value: &str) -> String {
         self.references
@@ -130,6 +154,19 @@ impl Plan {
             .filter(|(_, secret)| !secret.is_empty())
             .fold(value.to_owned(), |text, (reference, secret)| text.replace(secret.as_str(), reference))
     }
+}
+
+/// Everything in a value that looks like a reference: `${…}`.
+pub(super) fn references_in(value: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = value;
+    while let Some(start) = rest.find("${") {
+        let tail = rest.get(start..).unwrap_or_default();
+        let Some(end) = tail.find('}') else { break };
+        found.extend(tail.get(..=end));
+        rest = tail.get(end + 1..).unwrap_or_default();
+    }
+    found
 }
 
 /// The value of a key.
@@ -185,4 +222,15 @@ fn uses(class: &FoundClass, stages: &Stages) -> Vec<(Arc<str>, String)> {
 /// The uploads that hold a connector's class, its transforms and its predicates.
 pub(super) fn uploads_of(class: &FoundClass, config: &Config, classes: &dyn Classes) -> Vec<(Arc<str>, String)> {
     uses(class, &stages(config, classes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_found_in_values() {
+        assert_eq!(references_in("a ${env:X} b ${file:/p:k}${"), ["${env:X}", "${file:/p:k}"]);
+        assert!(references_in("} $x {").is_empty());
+    }
 }

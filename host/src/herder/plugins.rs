@@ -11,7 +11,7 @@ use super::error::HerderError;
 use super::installed::kind;
 use super::model::{PluginClass, PluginRequirement, PluginVersion, PluginVersions};
 use super::plan::{get, uploads_of};
-use crate::plugin::{DeleteError, Plugin, UploadError};
+use crate::plugin::{DeleteError, Plugin, UploadError, UsedName};
 use crate::sandbox::LoadError;
 
 impl Herder {
@@ -33,13 +33,15 @@ impl Herder {
     /// # Errors
     /// It is no plugin that this worker runs (422), too large (413), or its name and version are taken (409).
     pub async fn upload_plugin(&self, component: Bytes) -> Result<(bool, PluginVersion), HerderError> {
-        let uploaded = self.catalogue.upload(component).await.map_err(|error| {
+        let uploaded = self.catalogue.upload(component, || self.used_names()).await.map_err(|error| {
             let message = error.to_string();
             match error {
                 UploadError::Load(LoadError::TooLarge { .. }) => HerderError::TooLarge(message),
                 UploadError::Load(LoadError::Internal(_)) | UploadError::Storage(_) => HerderError::Internal(message),
                 UploadError::Load(_) | UploadError::Describe(_) | UploadError::Manifest(_) => HerderError::Unprocessable(message),
-                UploadError::Conflict { .. } | UploadError::Full(_) => HerderError::Conflict(message),
+                UploadError::Conflict { .. } | UploadError::Taken { .. } | UploadError::Shadows { .. } | UploadError::Full(_) => {
+                    HerderError::Conflict(message)
+                }
             }
         })?;
         Ok((uploaded.created, version_of(&uploaded.plugin, &self.users())))
@@ -78,6 +80,25 @@ impl Herder {
                 DeleteError::Storage(_) => HerderError::Internal(message),
             }
         })
+    }
+
+    /// The names of classes in all configurations.
+    fn used_names(&self) -> Vec<UsedName> {
+        let snapshot = self.context.configs.snapshot();
+        let names = snapshot.connectors.iter().flat_map(|(connector, known)| {
+            known.config.iter().filter_map(|(key, name)| {
+                let range_key = match key.strip_suffix("type") {
+                    Some(prefix) if key.starts_with("transforms.") || key.starts_with("predicates.") => {
+                        format!("{prefix}plugin.version")
+                    }
+                    _ if key == "connector.class" => "connector.plugin.version".to_owned(),
+                    _ => return None,
+                };
+                let range = known.config.get(&range_key).map(str::to_owned);
+                Some(UsedName { connector: connector.to_string(), name: name?.to_owned(), range })
+            })
+        });
+        names.collect()
     }
 
     /// The connectors that run on an upload, or would if they were started now.

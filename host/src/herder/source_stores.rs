@@ -8,7 +8,7 @@ use futures::FutureExt;
 use super::config_def::split_list;
 use super::engine::Config;
 use super::plan::Plan;
-use crate::kafka::{ClientKind, ClientSettings};
+use crate::kafka::{ClientKind, ClientSettings, ReservedTopics};
 use crate::store::{KafkaStore, OffsetStore, OpenLog, SourceOffsets, TopicPurpose, TopicSpec};
 
 /// The key that names a connector's own topic.
@@ -20,6 +20,7 @@ pub struct SourceStores {
     shared: Arc<OffsetStore>,
     /// The worker's topic; `None` on a worker on its own, where connectors have none, as in Kafka Connect.
     topic: Option<TopicSpec>,
+    reserved: ReservedTopics,
     /// Those in use, by connector.
     own: Mutex<HashMap<Arc<str>, Own>>,
 }
@@ -31,9 +32,14 @@ struct Own {
 }
 
 impl SourceStores {
-    /// Of a worker with this configuration and this store, which is on `topic` if it is on one.
-    pub fn new(worker: Config, shared: Arc<OffsetStore>, topic: Option<TopicSpec>) -> SourceStores {
-        SourceStores { worker, shared, topic, own: Mutex::default() }
+    /// Of a worker with this configuration and this store, which is on `topic` if it is on one. Topics of connectors are reserved.
+    pub fn new(worker: Config, shared: Arc<OffsetStore>, topic: Option<TopicSpec>, reserved: ReservedTopics) -> SourceStores {
+        SourceStores { worker, shared, topic, reserved, own: Mutex::default() }
+    }
+
+    /// Whether it is the name of the worker's topic.
+    pub(super) fn is_shared(&self, topic: &str) -> bool {
+        self.topic.as_ref().is_some_and(|workers| workers.name == topic)
     }
 
     /// That of a connector.
@@ -57,6 +63,7 @@ impl SourceStores {
             true => None,
             false => Some(Arc::clone(&self.shared)),
         };
+        self.reserved.reserve(own);
         let offsets = Arc::new(SourceOffsets::in_own(self.opener(plan, spec, overrides.clone()), beside));
         stores.insert(Arc::clone(&plan.name), Own { topic: own.to_owned(), overrides, offsets: Arc::downgrade(&offsets) });
         Ok(offsets)

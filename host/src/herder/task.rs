@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::context::Context;
-use super::engine::{Config, RunningTask, TaskPhase};
+use super::engine::{RunningTask, TaskPhase};
 use super::plan::Plan;
 use super::recovery::Recovery;
 use crate::store::{RawConfig, State};
@@ -126,8 +126,7 @@ async fn launch(
     config: &RawConfig,
     paused: bool,
 ) -> Result<Box<dyn RunningTask>, String> {
-    let resolved = context.engine.resolve(config).await?;
-    let config: Config = resolved.values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let config = plan.resolve_task(config, &*context.engine).await?;
     context.engine.start_task(plan, number, &config, paused)
 }
 

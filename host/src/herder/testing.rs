@@ -216,6 +216,7 @@ impl Engine for FakeEngine {
     async fn task_configs(&self, plan: &Plan, max_tasks: u32) -> Result<Vec<Config>, PluginError> {
         match plan.get("test.tasks") {
             Some("hang") => std::future::pending().await,
+            Some("beg") => Ok(vec![vec![("password".to_owned(), "${env:SECRET}".to_owned())]]),
             Some("fail") => Err(PluginError::Failed(format!("cannot split with {}", plan.get("password").unwrap_or_default()))),
             Some(count) => Ok((0..count.parse::<u32>().unwrap()).map(|n| task_config(plan, n)).collect()),
             None => Ok((0..max_tasks).map(|n| task_config(plan, n)).collect()),

@@ -185,7 +185,7 @@ impl SinkConsumer {
         };
         match &sink.subscription {
             Subscription::Topics(topics) => sink.subscribe(topics.clone())?,
-            Subscription::Pattern(_) => sink.refresh_at = Some(Instant::now()),
+            Subscription::Pattern(..) => sink.refresh_at = Some(Instant::now()),
         }
         Ok(sink)
     }

@@ -12,6 +12,7 @@ mod login;
 mod names;
 mod producer;
 mod release;
+mod reserved;
 mod settings;
 mod topics;
 
@@ -27,5 +28,6 @@ pub(crate) use error::is_retriable;
 pub use consumer::{CommitReport, Filled, Rebalance, SinkConsumer};
 pub use error::ClientError;
 pub use producer::{AckedBatch, FailedRecord, ProducerLimits, SourceProducer};
+pub use reserved::ReservedTopics;
 pub use settings::{ClientKind, ClientSettings, SettingsError};
 pub use topics::{Subscription, TopicOffset, TopicPartition};

@@ -263,7 +263,7 @@ async fn to_resume_what_is_not_paused_skips_nothing() {
 async fn a_pattern_finds_topics_that_come_later() {
     let broker = TestBroker::start().await;
     let topic = broker.topic(1).await;
-    let pattern = Subscription::pattern(&format!("{topic}|{topic}-later")).expect("a pattern");
+    let pattern = Subscription::pattern(&format!("{topic}|{topic}-later"), &ReservedTopics::default()).expect("a pattern");
     let settings = broker.consumer_settings(&format!("pattern-{topic}"), &[("metadata.max.age.ms", "200")]);
     let mut consumer = SinkConsumer::connect(&settings, pattern).await.expect("a consumer");
     broker.write(&topic, 1, ["a".to_owned()]).await;

@@ -4,7 +4,8 @@ use rdkafka::TopicPartitionList;
 use rdkafka::topic_partition_list::Offset;
 use regex::Regex;
 
-use super::ClientError;
+use super::reserved::KAFKAS;
+use super::{ClientError, ReservedTopics};
 
 /// Bytes of a topic pattern's compiled form at most.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
@@ -45,8 +46,8 @@ pub struct TopicOffset {
 pub enum Subscription {
     /// These topics (`topics`).
     Topics(Vec<String>),
-    /// Every topic whose whole name matches (`topics.regex`), but Kafka's internal ones.
-    Pattern(Regex),
+    /// Every topic whose whole name matches (`topics.regex`), but Kafka's internal ones and those of the worker.
+    Pattern(Regex, ReservedTopics),
 }
 
 impl Subscription {
@@ -64,22 +65,22 @@ impl Subscription {
     /// # Errors
     /// [`ClientError::Pattern`] when the pattern is no regular expression. Look-around and back-references, which Java
     /// has, are not understood.
-    pub fn pattern(pattern: &str) -> Result<Self, ClientError> {
+    pub fn pattern(pattern: &str, reserved: &ReservedTopics) -> Result<Self, ClientError> {
         let built = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(MAX_PATTERN_BYTES).build();
-        built.map(Subscription::Pattern).map_err(|error| ClientError::Pattern(error.to_string()))
+        let pattern = built.map_err(|error| ClientError::Pattern(error.to_string()))?;
+        Ok(Subscription::Pattern(pattern, reserved.clone()))
     }
 
     /// Whether a topic is read.
     pub fn covers(&self, topic: &str) -> bool {
         match self {
             Subscription::Topics(topics) => topics.iter().any(|name| name == topic),
-            Subscription::Pattern(pattern) => !INTERNAL_TOPICS.contains(&topic) && pattern.is_match(topic),
+            Subscription::Pattern(pattern, reserved) => {
+                !KAFKAS.contains(&topic) && !reserved.is_workers(topic) && pattern.is_match(topic)
+            }
         }
     }
 }
-
-/// What Java's `exclude.internal.topics` leaves out.
-const INTERNAL_TOPICS: &[&str] = &["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 /// Whether Kafka allows a topic of this name.
 pub(super) fn check_topic(name: &str) -> Result<(), ClientError> {
@@ -125,21 +126,24 @@ mod tests {
 
     #[test]
     fn patterns_match_whole_names_and_no_internal_topics() {
+        let reserved = ReservedTopics::new(["connect-configs".to_owned()]);
         let check = |pattern: &str, topic: &str, expect: bool| {
-            assert_eq!(Subscription::pattern(pattern).expect(pattern).covers(topic), expect, "{pattern} on {topic}");
+            assert_eq!(Subscription::pattern(pattern, &reserved).expect(pattern).covers(topic), expect, "{pattern} on {topic}");
         };
         check("orders.*", "orders-eu", true);
         check("orders", "orders-eu", false);
         check("a|b", "b", true);
         check("a|b", "ab", false);
         check(".*", "__consumer_offsets", false);
+        check("connect-.*", "connect-configs", false);
+        check("connect-.*", "connect-config", true);
         check(r"t\d+", "t12", true);
     }
 
     #[test]
     fn bad_patterns_and_names_are_refused() {
         for pattern in ["(", "a{1000000}{1000000}", "(?!x).*"] {
-            assert!(Subscription::pattern(pattern).is_err(), "{pattern}");
+            assert!(Subscription::pattern(pattern, &ReservedTopics::default()).is_err(), "{pattern}");
         }
         for name in ["", ".", "..", "a b", "a\0b", "ü", &"x".repeat(250)] {
             assert!(Subscription::topics([name.to_owned()]).is_err(), "{name:?}");

@@ -60,6 +60,17 @@ pub struct Uploaded {
     pub created: bool,
 }
 
+/// A name of a class in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedName {
+    /// The connector.
+    pub connector: String,
+    /// The name, as it stands there.
+    pub name: String,
+    /// The range of versions beside it.
+    pub range: Option<String>,
+}
+
 /// The catalogue's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}; the worker keeps uploaded plugins there, so the folder must be writable")]
@@ -91,6 +102,28 @@ pub enum UploadError {
         version: String,
         /// Digest of what is there.
         digest: Digest,
+    },
+    /// A name of its classes belongs to another plugin.
+    #[error(
+        "the class name {class} belongs to the plugin {owner}; a plugin cannot take the place of another: give the class another name, or delete {owner} first"
+    )]
+    Taken {
+        /// The class or alias.
+        class: String,
+        /// The plugin that has it.
+        owner: String,
+    },
+    /// A connector's configuration would mean something else.
+    #[error(
+        "with it, {name} in the configuration of {connector} would no longer mean the class {class}; write that full name there first"
+    )]
+    Shadows {
+        /// What stands in the configuration.
+        name: String,
+        /// The connector.
+        connector: String,
+        /// What it means.
+        class: String,
     },
     /// The catalogue is full.
     #[error("this worker keeps {} plugins and {} bytes at most; delete versions that are no longer needed", .0.plugins, .0.bytes)]
@@ -153,11 +186,12 @@ impl Catalogue {
     }
 
     /// Takes an upload: compiles it, lets it describe itself, and keeps it. When this answers, the plugin can be used, and
-    /// will be there after a restart.
+    /// will be there after a restart. `used` answers the names of classes in configurations: what they mean does not change, but
+    /// for a new version of the plugin that they mean.
     ///
     /// # Errors
     /// [`UploadError`] says why it was not taken; nothing of it is kept then.
-    pub async fn upload(&self, wasm: Bytes) -> Result<Uploaded, UploadError> {
+    pub async fn upload(&self, wasm: Bytes, used: impl FnOnce() -> Vec<UsedName>) -> Result<Uploaded, UploadError> {
         let component = match self.sandbox.load(wasm.clone()).await {
             Ok(component) => component,
             Err(error) => return Err(error.into()),
@@ -166,14 +200,19 @@ impl Catalogue {
         if let Some(plugin) = self.find(&digest) {
             return Ok(Uploaded { plugin, created: false });
         }
-        let taken = self.take(component, wasm).await;
+        let taken = self.take(component, wasm, used).await;
         if taken.is_err() && self.find(&digest).is_none() {
             self.sandbox.forget(&digest);
         }
         taken
     }
 
-    async fn take(&self, component: Arc<Component>, wasm: Bytes) -> Result<Uploaded, UploadError> {
+    async fn take(
+        &self,
+        component: Arc<Component>,
+        wasm: Bytes,
+        used: impl FnOnce() -> Vec<UsedName>,
+    ) -> Result<Uploaded, UploadError> {
         let manifest = component.describe().await?;
         check::manifest(&manifest, component.exports()).map_err(UploadError::Manifest)?;
         let uploaded_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
@@ -194,10 +233,16 @@ impl Catalogue {
         if index.plugins.len() >= self.limits.plugins || bytes + plugin.size > self.limits.bytes {
             return Err(UploadError::Full(self.limits));
         }
+        if let Some((class, owner)) = index.owner_of_a_name(&plugin) {
+            return Err(UploadError::Taken { class, owner: owner.manifest.name.clone() });
+        }
+        let grown = Index::new(index.plugins.iter().chain([&plugin]).cloned().collect());
+        if let Some((UsedName { connector, name, .. }, class)) = index.shadowed_by(&grown, used()) {
+            return Err(UploadError::Shadows { name, connector, class });
+        }
         let storage = self.storage.clone();
         let _writer = change(writer, move || storage.write(&entry, &wasm)).await.map_err(UploadError::Storage)?;
-        let plugins = index.plugins.iter().chain([&plugin]).cloned().collect();
-        self.index.store(Arc::new(Index::new(plugins)));
+        self.index.store(Arc::new(grown));
         Ok(Uploaded { plugin, created: true })
     }
 

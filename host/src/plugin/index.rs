@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::sandbox::{Class, Kind};
 
-use super::{InvalidRange, Plugin, VersionRange};
+use super::{InvalidRange, Plugin, UsedName, VersionRange};
 
 /// The catalogue at one moment. It is replaced as a whole, so that who reads it sees one state.
 #[derive(Default)]
@@ -102,6 +102,27 @@ impl Index {
                 available: places.iter().map(|place| place.plugin.version.to_string()).collect(),
             }),
         }
+    }
+
+    /// A name that a plugin declares although one of another name declares it, and that one.
+    pub(super) fn owner_of_a_name(&self, plugin: &Plugin) -> Option<(String, &Plugin)> {
+        let declared = |class: &Class| class.aliases.iter().chain([&class.name]).cloned().collect::<Vec<_>>();
+        let names: BTreeSet<_> = plugin.manifest.classes.iter().flat_map(declared).collect();
+        let others = self.plugins.iter().filter(|other| other.manifest.name != plugin.manifest.name);
+        others.map(|other| &**other).find_map(|other| {
+            let taken = other.manifest.classes.iter().flat_map(declared).find(|name| names.contains(name));
+            taken.map(|name| (name, other))
+        })
+    }
+
+    /// The first of these names that means another plugin's class in `grown`, or none, and the class that it means here.
+    pub(super) fn shadowed_by(&self, grown: &Index, used: Vec<UsedName>) -> Option<(UsedName, String)> {
+        used.into_iter().find_map(|used| {
+            let means = self.resolve(&used.name, used.range.as_deref()).ok()?;
+            let is_same = |found: ResolvedClass| found.plugin.manifest.name == means.plugin.manifest.name;
+            let is_kept = grown.resolve(&used.name, used.range.as_deref()).is_ok_and(is_same);
+            (!is_kept).then_some((used, means.class.name))
+        })
     }
 
     fn full_name<'a>(&'a self, name: &'a str) -> Result<&'a str, ResolveError> {

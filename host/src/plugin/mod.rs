@@ -12,6 +12,6 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{Catalogue, CatalogueLimits, DeleteError, Plugin, PluginError, UploadError, Uploaded};
+pub use catalogue::{Catalogue, CatalogueLimits, DeleteError, Plugin, PluginError, UploadError, Uploaded, UsedName};
 pub use index::{ResolveError, ResolvedClass};
 pub use version::{InvalidRange, VersionRange};

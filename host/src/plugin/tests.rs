@@ -12,7 +12,7 @@ use crate::sandbox::tests::fixture::{component, patched, wasm};
 use crate::sandbox::{CallError, Class, Digest, InstanceLimits, Kind, LoadError, Manifest, Sandbox, SandboxOptions};
 
 use super::index::Index;
-use super::{Catalogue, CatalogueLimits, DeleteError, Plugin, ResolveError, UploadError};
+use super::{Catalogue, CatalogueLimits, DeleteError, Plugin, ResolveError, UploadError, UsedName};
 
 async fn open(dir: &Path, limits: CatalogueLimits) -> Catalogue {
     let cpu = std::time::Duration::from_millis(200);
@@ -32,20 +32,20 @@ fn files(dir: &Path) -> Vec<String> {
 async fn uploads_are_kept_once_and_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let catalogue = open(dir.path(), CatalogueLimits::default()).await;
-    let first = catalogue.upload(wasm()).await.unwrap();
+    let first = catalogue.upload(wasm(), Vec::new).await.unwrap();
     assert!(first.created);
     assert_eq!(first.plugin.digest, Digest::of(&wasm()));
     assert_eq!((first.plugin.manifest.name.as_str(), first.plugin.size), ("hostile", wasm().len() as u64));
     assert!(first.plugin.uploaded_at <= SystemTime::now() && first.plugin.uploaded_at > UNIX_EPOCH);
-    let again = catalogue.upload(wasm()).await.unwrap();
+    let again = catalogue.upload(wasm(), Vec::new).await.unwrap();
     assert!(!again.created && Arc::ptr_eq(&again.plugin, &first.plugin));
 
     let mut other = wasm().to_vec();
     other.extend([0, 4, 3, b'x', b'y', b'z']);
-    let conflict = catalogue.upload(other.into()).await.err().unwrap();
+    let conflict = catalogue.upload(other.into(), Vec::new).await.err().unwrap();
     assert!(matches!(&conflict, UploadError::Conflict { name, version, digest } if name == "hostile" && version == "1.0.0"
         && *digest == first.plugin.digest));
-    assert!(catalogue.upload(patched("", "1.1.0")).await.unwrap().created);
+    assert!(catalogue.upload(patched("", "1.1.0"), Vec::new).await.unwrap().created);
 
     let versions = |catalogue: &Catalogue| -> Vec<String> {
         catalogue.versions("hostile").iter().map(|plugin| plugin.manifest.version.clone()).collect()
@@ -60,14 +60,15 @@ async fn uploads_are_kept_once_and_survive_a_restart() {
     assert_eq!(reopened.list().len(), 2);
     let same = &reopened.versions("hostile")[1];
     assert_eq!((&same.digest, &same.manifest, same.size), (&first.plugin.digest, &first.plugin.manifest, first.plugin.size));
-    assert!(!reopened.upload(wasm()).await.unwrap().created);
+    assert!(!reopened.upload(wasm(), Vec::new).await.unwrap().created);
 }
 
 #[tokio::test]
 async fn the_same_bytes_uploaded_at_once_are_kept_once() {
     let dir = tempfile::tempdir().unwrap();
     let catalogue = open(dir.path(), CatalogueLimits::default()).await;
-    let (a, b, c) = tokio::join!(catalogue.upload(wasm()), catalogue.upload(wasm()), catalogue.upload(wasm()));
+    let (a, b, c) =
+        tokio::join!(catalogue.upload(wasm(), Vec::new), catalogue.upload(wasm(), Vec::new), catalogue.upload(wasm(), Vec::new));
     let created = [a, b, c].map(|uploaded| uploaded.unwrap().created);
     assert_eq!(created.iter().filter(|created| **created).count(), 1);
     assert_eq!(catalogue.list().len(), 1);
@@ -78,7 +79,7 @@ async fn what_cannot_be_used_is_refused_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let limits = CatalogueLimits { plugins: 1, bytes: u64::MAX };
     let catalogue = open(dir.path(), limits).await;
-    let refused = async |wasm: Bytes| catalogue.upload(wasm).await.err().expect("refused");
+    let refused = async |wasm: Bytes| catalogue.upload(wasm, Vec::new).await.err().expect("refused");
 
     assert!(matches!(refused(Bytes::from_static(b"no")).await, UploadError::Load(LoadError::NotAComponent(_))));
     assert!(matches!(refused(patched("loop", "1.0.0")).await, UploadError::Describe(CallError::CpuDeadline { .. })));
@@ -90,10 +91,10 @@ async fn what_cannot_be_used_is_refused_and_leaves_nothing() {
     assert!(catalogue.list().is_empty());
     assert!(files(&dir.path().join("cache")).is_empty() && files(&dir.path().join("plugins")).is_empty());
 
-    catalogue.upload(wasm()).await.unwrap();
+    catalogue.upload(wasm(), Vec::new).await.unwrap();
     assert!(matches!(refused(patched("", "2.0.0")).await, UploadError::Full(full) if full == limits));
     let small = open(&dir.path().join("small"), CatalogueLimits { plugins: 9, bytes: 10 }).await;
-    assert!(matches!(small.upload(wasm()).await.err(), Some(UploadError::Full(_))));
+    assert!(matches!(small.upload(wasm(), Vec::new).await.err(), Some(UploadError::Full(_))));
 }
 
 #[tokio::test]
@@ -101,7 +102,7 @@ async fn broken_files_are_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let catalogue = open(dir.path(), CatalogueLimits::default()).await;
     for version in ["1.0.0", "1.1.0", "1.2.0", "1.3.0"] {
-        catalogue.upload(patched("", version)).await.unwrap();
+        catalogue.upload(patched("", version), Vec::new).await.unwrap();
     }
     let plugins = dir.path().join("plugins");
     let file = |version: &str, extension: &str| {
@@ -119,14 +120,14 @@ async fn broken_files_are_left_out() {
     let versions: Vec<_> = reopened.list().iter().map(|plugin| plugin.manifest.version.clone()).collect();
     assert_eq!(versions, ["1.3.0"]);
     assert!(!orphan.exists() && !plugins.join("left.tmp").exists());
-    assert!(reopened.upload(patched("", "1.0.0")).await.unwrap().created, "a damaged upload can be repaired");
+    assert!(reopened.upload(patched("", "1.0.0"), Vec::new).await.unwrap().created, "a damaged upload can be repaired");
 }
 
 #[tokio::test]
 async fn what_is_used_is_not_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let catalogue = open(dir.path(), CatalogueLimits::default()).await;
-    catalogue.upload(wasm()).await.unwrap();
+    catalogue.upload(wasm(), Vec::new).await.unwrap();
     let nobody = |_: &Plugin| Vec::new();
     assert!(matches!(catalogue.delete("hostile", "2.0.0", nobody).await, Err(DeleteError::NotFound { .. })));
     let used = catalogue.delete("hostile", "1.0.0", |_| vec!["a".into(), "b".into()]).await.unwrap_err().to_string();
@@ -134,7 +135,7 @@ async fn what_is_used_is_not_deleted() {
     catalogue.delete("hostile", "1.0.0", nobody).await.unwrap();
     assert!(catalogue.list().is_empty());
     assert!(files(&dir.path().join("cache")).is_empty() && files(&dir.path().join("plugins")).is_empty());
-    assert!(catalogue.upload(wasm()).await.unwrap().created);
+    assert!(catalogue.upload(wasm(), Vec::new).await.unwrap().created);
 }
 
 /// A plugin whose classes are `(name, aliases, kind)`.
@@ -208,4 +209,40 @@ async fn names_mean_what_they_mean_in_kafka_connect() {
     check("x.Mask$Value", None, Ok(("x.Mask$Value", "smt", "0.1.0")));
     check("Value", None, Err("available classes are: a.Tail, b.Tail, hawser.file.FileSink"));
     assert!(matches!(index.resolve("Value", None), Err(ResolveError::Unknown { .. })));
+}
+
+#[tokio::test]
+async fn no_plugin_takes_the_place_of_another() {
+    let alias: &[&str] = &["org.example.TailConnector"];
+    let file = plugin("file", "1.0.0", &[("a.Tail", alias, Kind::Source)]).await;
+    let known = Index::new(vec![file.clone()]);
+    let used = |name: &str| UsedName { connector: "logs".into(), name: name.into(), range: None };
+    let check = async |name: &str, class: &str, aliases: &[&str], taken: Option<&str>, shadowed: &[&str]| {
+        let other = plugin(name, "99.0.0", &[(class, aliases, Kind::Source)]).await;
+        let owner = known.owner_of_a_name(&other);
+        assert_eq!(
+            owner.as_ref().map(|(class, owner)| (class.as_str(), owner.manifest.name.as_str())),
+            taken.map(|class| (class, "file"))
+        );
+        let grown = Index::new(vec![file.clone(), other]);
+        for name in ["a.Tail", "Tail", "org.example.TailConnector", "TailConnector", "unknown"] {
+            let found = known.shadowed_by(&grown, vec![used("unknown"), used(name)]);
+            assert_eq!(found, shadowed.contains(&name).then(|| (used(name), "a.Tail".to_owned())), "{name} with {class}");
+        }
+    };
+    check("file", "a.Tail", alias, None, &[]).await;
+    check("other", "b.Head", &[], None, &[]).await;
+    check("other", "a.Tail", &[], Some("a.Tail"), &["a.Tail", "Tail", "org.example.TailConnector", "TailConnector"]).await;
+    check(
+        "other",
+        "org.example.TailConnector",
+        &[],
+        Some("org.example.TailConnector"),
+        &["Tail", "org.example.TailConnector", "TailConnector"],
+    )
+    .await;
+    check("other", "b.Head", alias, Some("org.example.TailConnector"), &["Tail", "org.example.TailConnector", "TailConnector"])
+        .await;
+    check("other", "Tail", &[], None, &["Tail"]).await;
+    check("other", "b.Tail", &[], None, &["Tail"]).await;
 }

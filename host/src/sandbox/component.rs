@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Instance as WasmInstance, InstancePre, ResourceAny};
 use wasmtime::{Engine, Store};
 
@@ -10,14 +11,14 @@ use crate::record::SchemaTable;
 use super::bindings::guest::{connector, plugin, sink, source, transform};
 use super::bindings::host::types;
 use super::engine::Shared;
-use super::grants::SECRET_PREFIX;
 use super::instance::{Instance, Live, Mismatch, NotMade};
+use super::is_withheld;
 use super::requires::{Requirement, Runtime, requirements};
 use super::state::HostState;
 use super::turns::Lane;
 use super::{
     Call, CallError, ChainInstance, Config, ConfigValue, Digest, Grants, Guard, InstanceLimits, LoadError, Manifest,
-    OffsetReader, SinkInstance, SourceInstance, Step, WIT_VERSIONS,
+    OffsetReader, SinkInstance, SourceInstance, Step, WIT_VERSIONS, manifest,
 };
 
 /// The package that plugins are built against.
@@ -27,6 +28,11 @@ const PACKAGE_IMPORTS: [&str; 6] = ["types", "records", "schemas", "log", "sourc
 /// The interfaces of WASI 0.2 that a component may import.
 const WASI_PACKAGES: [&str; 7] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
+/// Validations, and task configurations, of one plugin under way at a time, so that those of others find room: each may take all
+/// that an instance may, for as long as its call may.
+const MAX_VALIDATIONS: usize = 4;
+const MAX_SPLITS: usize = 16;
 
 /// An upload that is compiled, linked, and ready to be called.
 pub struct Component {
@@ -42,6 +48,8 @@ pub struct Component {
     sink: Option<sink::GuestIndices>,
     transform: Option<transform::GuestIndices>,
     lane: Lane,
+    validations: Semaphore,
+    splits: Semaphore,
 }
 
 /// Which kinds of classes a component can hold.
@@ -92,6 +100,8 @@ impl Component {
             sink: has("sink").then(|| sink::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
             transform: has("transform").then(|| transform::GuestIndices::new(&pre)).transpose().map_err(mismatch)?,
             lane: shared.turns.lane(),
+            validations: Semaphore::new(MAX_VALIDATIONS),
+            splits: Semaphore::new(MAX_SPLITS),
             shared: shared.clone(),
             pre,
             digest,
@@ -152,6 +162,16 @@ impl Component {
         Ok(manifest.into())
     }
 
+    /// Waits for a turn to validate.
+    pub async fn validation_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.validations.acquire().await.ok()
+    }
+
+    /// Waits for a turn to ask for task configurations.
+    pub async fn split_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.splits.acquire().await.ok()
+    }
+
     /// Asks a class of the component to check a configuration, without any grant.
     ///
     /// # Errors
@@ -164,7 +184,10 @@ impl Component {
                 self.plugin.load(&mut *store, &instance)?.call_validate(store, class, &borrow(config)).await
             })
             .await?;
-        Ok(values.into_iter().map(Into::into).collect())
+        let values: Vec<_> = values.into_iter().map(ConfigValue::from).collect();
+        let refused = |reason| CallError::BadAnswer { call: Call::Validate, reason };
+        manifest::check_values(&values).map_err(refused)?;
+        Ok(values)
     }
 
     /// Asks a connector for the configurations of its tasks: at least one, and at most `max_tasks` if it keeps to the interface.
@@ -325,7 +348,7 @@ fn mismatch(error: wasmtime::Error) -> LoadError {
 
 /// A configuration as the interface wants it, without the secrets that are the host's to use.
 fn borrow(config: &Config) -> Vec<(&str, &str)> {
-    let is_guests = |(key, _): &&(String, String)| !key.starts_with(SECRET_PREFIX);
+    let is_guests = |(key, _): &&(String, String)| !is_withheld(key);
     config.iter().filter(is_guests).map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 

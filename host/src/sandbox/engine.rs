@@ -13,7 +13,7 @@ use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAl
 use super::bindings::Everything;
 use super::cache::{Cache, CheckedArtifact};
 use super::compiler::Compiler;
-use super::egress::{Network, Resolver, SystemResolver, link_outgoing, link_sockets};
+use super::egress::{Network, Resolver, SystemResolver, link_headers, link_outgoing, link_sockets};
 use super::limiter::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use super::requires::Runtime;
 use super::state::HostState;
@@ -292,6 +292,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     link_outgoing(&mut linker)?;
+    link_headers(&mut linker)?;
     link_sockets(&mut linker)?;
     files::link(&mut linker)?;
     Ok(linker)

@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::bindings::guest::plugin;
 
+/// Keys about which a validation may say something: a connector with a hundred transforms has some thousand.
+const MAX_VALUES: usize = 5_000;
+/// Errors of one key, and values to choose from.
+const MAX_ERRORS: usize = 100;
+const MAX_RECOMMENDED: usize = 1_000;
+
 /// What an upload is called and holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -207,5 +213,43 @@ impl From<plugin::ConfigValue> for ConfigValue {
     fn from(value: plugin::ConfigValue) -> Self {
         let plugin::ConfigValue { name, value, recommended, errors, visible } = value;
         ConfigValue { name, value, recommended, errors, visible }
+    }
+}
+
+/// Whether an answer of validate is one that can be shown: each message is compared with the others of its key, each key looked for.
+///
+/// # Errors
+/// What there is too much of.
+pub(super) fn check_values(values: &[ConfigValue]) -> Result<(), String> {
+    let at_most = |what: &str, count: usize, allowed: usize| {
+        if count <= allowed { Ok(()) } else { Err(format!("{count} {what}, {allowed} are allowed")) }
+    };
+    at_most("keys", values.len(), MAX_VALUES)?;
+    values.iter().try_for_each(|value| {
+        at_most("errors of one key", value.errors.len(), MAX_ERRORS)?;
+        at_most("recommended values of one key", value.recommended.len(), MAX_RECOMMENDED)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validations_are_bounded() {
+        let value = |errors, recommended| ConfigValue {
+            name: "k".to_owned(),
+            value: None,
+            recommended: vec![String::new(); recommended],
+            errors: vec![String::new(); errors],
+            visible: true,
+        };
+        let check = |values: &[ConfigValue], expect: Result<(), &str>| {
+            assert_eq!(check_values(values), expect.map_err(str::to_owned));
+        };
+        check(&[value(100, 1_000), value(0, 0)], Ok(()));
+        check(&[value(0, 0), value(101, 0)], Err("101 errors of one key, 100 are allowed"));
+        check(&[value(0, 1_001)], Err("1001 recommended values of one key, 1000 are allowed"));
+        check(&vec![value(0, 0); 5_001], Err("5001 keys, 5000 are allowed"));
     }
 }

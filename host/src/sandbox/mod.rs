@@ -49,7 +49,7 @@ pub use engine::{Pooling, Sandbox, SandboxOptions};
 pub use error::{CallError, Exceeded, LoadError, SandboxError};
 pub use grants::{
     AddressKind, Destination, FileGrant, GRANT_KEYS, GrantError, Grants, Protocol, Scheme, Target, is_allowed, is_meant,
-    is_secret_key,
+    is_secret_key, is_withheld,
 };
 pub use imports::OffsetReader;
 pub use limits::{Deadlines, InstanceLimits, LIMIT_KEYS, LimitError};

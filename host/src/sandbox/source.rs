@@ -7,6 +7,7 @@ use crate::record::SchemaTable;
 
 use super::bindings::guest::source;
 use super::instance::Instance;
+use super::limits::BATCH_KEY;
 use super::{Call, CallError, Checkpoint, Polled, Usage, batch};
 
 /// A source task in an instance of its own. Dropping it, or the future of one of its calls, drops its store.
@@ -30,6 +31,12 @@ impl SourceInstance {
         self.instance
             .call(Call::Poll, work, |polled, live| {
                 let records = batch::lift(Call::Poll, polled.records, live.limits(), &schemas)?;
+                let asked = u32::try_from(polled.checkpoints.len()).unwrap_or(u32::MAX);
+                let allowed = live.limits().batch_records;
+                if asked > allowed {
+                    let reason = format!("{asked} checkpoints, {allowed} are allowed ({BATCH_KEY})");
+                    return Err(CallError::BadAnswer { call: Call::Poll, reason });
+                }
                 let checkpoints = check(polled.checkpoints, records.count)?;
                 Ok(Polled { records, checkpoints, idle: Duration::from_millis(polled.idle_ms.into()) })
             })

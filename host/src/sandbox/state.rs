@@ -9,7 +9,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::record::SchemaTable;
 
-use super::egress::{Egress, Gate, Network, Refusals, Sockets, check_sockets};
+use super::egress::{Egress, Gate, HeaderRoom, Network, Refusals, Sockets, check_sockets};
+use super::files::Listings;
 use super::limiter::Limiter;
 use super::log::{LogStream, PluginLog, Stream};
 use super::requests::Collector;
@@ -31,6 +32,8 @@ pub(super) struct HostState {
     pub(super) sockets: Arc<Sockets>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) has_directories: bool,
+    pub(super) listings: Listings,
+    pub(super) headers: HeaderRoom,
     pub(super) limiter: Limiter,
     pub(super) log: Arc<PluginLog>,
     pub(super) schemas: Arc<SchemaTable>,
@@ -66,6 +69,8 @@ impl HostState {
             sockets,
             refusals,
             has_directories: !env.grants.files.is_empty(),
+            listings: Listings::default(),
+            headers: HeaderRoom::new(&env.limits),
             limiter: Limiter::new(&env.limits),
             log,
             schemas: env.schemas.clone(),

@@ -44,6 +44,10 @@ pub(super) enum TaskError {
         "Task failed to create new topic (name={topic}). Ensure that the task is authorized to create topics or that the topic exists and restart the task: {reason}"
     )]
     NewTopic { topic: String, reason: ClientError },
+    #[error(
+        "a record is bound for the topic {0}, which belongs to the worker, to another connector's offsets or to Kafka; let the plugin or its transforms use another"
+    )]
+    ReservedTopic(String),
 }
 
 impl TaskError {

@@ -177,6 +177,7 @@ fn boolean(config: &[(String, String)], key: &'static str) -> Result<bool, Polic
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::ReservedTopics;
 
     fn config(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
@@ -211,7 +212,7 @@ mod tests {
     #[test]
     fn a_sink_may_not_read_its_dead_letters() {
         let worker = config(&[("bootstrap.servers", "localhost:1")]);
-        let reads = Subscription::pattern("orders.*").expect("a pattern");
+        let reads = Subscription::pattern("orders.*", &ReservedTopics::default()).expect("a pattern");
         let check = |topic: &str| ErrorPolicy::for_sink(&worker, "s", 0, &config(&[(TOPIC, topic)]), &reads);
         assert_eq!(check("orders-dlq").expect_err("a loop"), PolicyError::Loop("orders-dlq".to_owned()));
         let queue = check("dead").expect("a policy").dead_letter.expect("a queue");

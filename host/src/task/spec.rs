@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::run::spawn;
 use super::{ErrorPolicy, StartChain, StartSink, StartSource, Starts, TaskHandle, TaskId, TopicCreation, sink, source};
 use crate::convert::Converters;
-use crate::kafka::{ClientSettings, ProducerLimits, Subscription};
+use crate::kafka::{ClientSettings, ProducerLimits, ReservedTopics, Subscription};
 use crate::record::BatchLimits;
 use crate::store::SourceOffsets;
 
@@ -55,6 +55,8 @@ pub struct TaskContext {
     pub topics: Arc<dyn TopicTracker>,
     /// How many start at a time.
     pub starts: Starts,
+    /// Topics to which no record may go.
+    pub reserved: ReservedTopics,
 }
 
 /// When and how long to commit.

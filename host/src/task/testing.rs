@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::convert::Converters;
 use crate::kafka::testing::{PATIENCE, TestBroker};
-use crate::kafka::{ProducerLimits, Subscription};
+use crate::kafka::{ProducerLimits, ReservedTopics, Subscription};
 use crate::record::{Batch, BatchBuilder, BatchLimits, Record, SchemaTable};
 use crate::sandbox::{
     Call, CallError, Checkpoint, Failure, OffsetReader, Polled, SinkRequests, TopicOffset, TopicPartition, Transformed, Usage,
@@ -405,7 +405,12 @@ pub(super) fn late_commits() -> CommitTiming {
 }
 
 pub(super) fn context(checkpoints: &Arc<MemoryCheckpoints>) -> TaskContext {
-    TaskContext { checkpoints: checkpoints.clone(), topics: Arc::new(Mutex::new(Vec::new())), starts: Starts::default() }
+    TaskContext {
+        checkpoints: checkpoints.clone(),
+        topics: Arc::new(Mutex::new(Vec::new())),
+        starts: Starts::default(),
+        reserved: ReservedTopics::new(["connect-configs".to_owned()]),
+    }
 }
 
 pub(super) fn sink_spec(broker: &TestBroker, connector: &str, topic: &str, fake: &Fake) -> SinkSpec {

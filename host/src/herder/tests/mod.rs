@@ -142,6 +142,20 @@ async fn a_changed_secret_restarts_connector_and_tasks() {
 }
 
 #[tokio::test]
+async fn a_plugin_cannot_have_references_of_its_own_resolved() {
+    for (given, expect) in [
+        (("file", "plain"), "a-0 ${env:SECRET}"),
+        (("sandbox.secret.api", "${env:SECRET}"), "a-0 ${env:SECRET}"),
+        (("fields", "${env:SECRET}"), "a-0 hunter2"),
+    ] {
+        let fixture = Fixture::new().await;
+        create(&fixture, &[("test.tasks", "beg"), given]).await;
+        shows(&fixture, "RUNNING RUNNING").await;
+        assert_eq!(*fixture.engine.started.lock().unwrap(), [expect], "{given:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_changed_secret_is_left_alone_if_asked_for() {
     let fixture = Fixture::new().await;
     let ttl = Duration::from_millis(10);

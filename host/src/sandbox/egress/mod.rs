@@ -3,6 +3,7 @@
 //! something else.
 
 mod client;
+mod headers;
 mod http;
 mod network;
 mod outgoing;
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::grants::{AddressKind, Destination, Protocol, Scheme, Target, is_allowed};
+pub(super) use headers::{HeaderRoom, link as link_headers};
 pub(super) use http::Gate;
 pub(super) use network::Network;
 pub use network::{HostsFile, Resolver, SystemResolver};

@@ -23,10 +23,11 @@ use wasmtime_wasi_http::p2::types::{
 use wasmtime_wasi_http::{Error, FieldMap, WasiBody, WasiHttpView};
 
 use super::client::Answer;
+use super::headers::{UNDER_WAY_BYTES, reserve};
 use crate::sandbox::state::HostState;
 
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
-const TYPES: &str = "wasi:http/types@0.2.12";
+pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
 /// Bytes of a method's name.
 const MAX_METHOD_BYTES: usize = 32;
 /// Bytes of a request's authority: a name has 253 at most, and may be percent-encoded.
@@ -59,14 +60,14 @@ pub(in crate::sandbox) fn link(linker: &mut Linker<HostState>) -> wasmtime::Resu
 }
 
 /// A request that was handed over, behind `future-incoming-response`.
-enum Exchange {
+pub(super) enum Exchange {
     Asked { answer: Answer, bell: Arc<Bell> },
     Answered(Result<http::Response<WasiBody>, Error>),
     Taken,
 }
 
 /// Rings when a request can go on. A guest that waits for many is woken for one of them: the others are left alone.
-struct Bell {
+pub(super) struct Bell {
     has_rung: AtomicBool,
     waiter: Mutex<Option<Waker>>,
 }
@@ -82,6 +83,11 @@ impl Wake for Bell {
 }
 
 impl Exchange {
+    /// Whether the guest has its answer.
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, Exchange::Taken)
+    }
+
     /// What can be done at once is done at once: most requests are sent then.
     fn new(answer: Answer) -> Exchange {
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), waiter: Mutex::default() });
@@ -112,7 +118,9 @@ impl Pollable for Exchange {
 
 /// A request's options go with the request; otherwise they would stay in the instance's table, which is full after some thousand.
 fn handle(mut store: StoreContextMut<'_, HostState>, (request, options): Asked) -> wasmtime::Result<(Handled,)> {
-    let (gate, table) = store.data_mut().requests_out();
+    let state = store.data_mut();
+    reserve(state, UNDER_WAY_BYTES)?;
+    let (gate, table) = state.requests_out();
     let options = options.map(|options| table.delete(options)).transpose()?;
     let request = match lift(table.delete(request)?) {
         Ok(request) => request,

@@ -7,8 +7,7 @@ mod target;
 use std::path::PathBuf;
 
 pub use address::AddressKind;
-pub(crate) use secret::SECRET_PREFIX;
-pub use secret::{Secret, is_secret_key};
+pub use secret::{Secret, is_secret_key, is_withheld};
 pub use target::{Destination, Protocol, Scheme, Target, is_allowed, is_meant, is_name_meant};
 
 /// Key of the directories that a connector's plugins may use.

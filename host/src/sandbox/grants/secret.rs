@@ -7,7 +7,7 @@ use super::{Destination, GrantError, parse_targets};
 
 /// What the keys of secrets begin with; the rest is the secret's name, with [`HOSTS_SUFFIX`] for where it may go. Nothing of
 /// this is handed to a plugin.
-pub(crate) const SECRET_PREFIX: &str = "sandbox.secret.";
+const SECRET_PREFIX: &str = "sandbox.secret.";
 /// What the key ends with that says where a secret may go.
 pub(super) const HOSTS_SUFFIX: &str = ".hosts";
 /// Secrets of one connector.
@@ -53,6 +53,11 @@ impl Secret {
 /// Whether a key holds a secret's value.
 pub fn is_secret_key(key: &str) -> bool {
     key.strip_prefix(SECRET_PREFIX).is_some_and(|name| !name.ends_with(HOSTS_SUFFIX))
+}
+
+/// Whether a key is not handed to plugins: all that is about secrets which the host uses for them.
+pub fn is_withheld(key: &str) -> bool {
+    key.starts_with(SECRET_PREFIX)
 }
 
 pub(super) fn parse(config: &[(String, String)]) -> Result<Vec<Secret>, GrantError> {

@@ -79,7 +79,7 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
         plugin,
         pipeline,
         outflow: Outflow::new(&spec.id, producer, context.checkpoints, spec.commit, seen, run.counters.clone()),
-        topics: Topics::new(spec.creation),
+        topics: Topics::new(spec.creation, context.reserved),
         reporter,
         backoff: Backoff::default(),
         poll_at: Instant::now(),

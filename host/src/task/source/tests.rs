@@ -268,3 +268,13 @@ async fn a_task_without_brokers_stops_all_the_same() {
     assert!(handle.stop(PATIENCE).await);
     assert_eq!(scene.offsets.get(SOURCE), None);
 }
+
+#[tokio::test]
+async fn no_record_goes_to_a_topic_of_the_worker() {
+    let scene = Scene::new().await;
+    scene.fake.answer_poll(polled("connect-configs", &["{}"], 1));
+    let handle = scene.spawn(scene.spec());
+    let trace = trace_of(&handle).await;
+    assert!(trace.contains("bound for the topic connect-configs, which belongs to the worker"), "{trace}");
+    assert_eq!(scene.offsets.get(SOURCE), None);
+}

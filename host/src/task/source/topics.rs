@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use crate::kafka::{Admin, ClientError, NewTopicSpec};
+use crate::kafka::{Admin, ClientError, NewTopicSpec, ReservedTopics};
 use crate::task::TopicCreation;
 use crate::task::backoff::Backoff;
 use crate::task::error::TaskError;
@@ -12,18 +12,22 @@ const MAX_TRIES: u32 = 20;
 
 /// Creates topics before the first record goes to them: looked up, then created as the connector says, then remembered.
 pub(super) struct Topics {
+    reserved: ReservedTopics,
     creation: Option<(TopicCreation, Admin)>,
     known: HashSet<String>,
 }
 
 impl Topics {
-    pub(super) fn new(creation: Option<TopicCreation>) -> Self {
+    pub(super) fn new(creation: Option<TopicCreation>, reserved: ReservedTopics) -> Self {
         let creation = creation.map(|creation| (creation.clone(), Admin::new(creation.admin)));
-        Topics { creation, known: HashSet::new() }
+        Topics { reserved, creation, known: HashSet::new() }
     }
 
-    /// Makes sure that topics exist. May be dropped at any time.
+    /// Makes sure that records may go to these topics, and that they exist. May be dropped at any time.
     pub(super) async fn ensure(&mut self, topics: &[String]) -> Result<(), TaskError> {
+        if let Some(topic) = topics.iter().find(|topic| self.reserved.refuses(topic)) {
+            return Err(TaskError::ReservedTopic(topic.clone()));
+        }
         let Some((creation, admin)) = &self.creation else { return Ok(()) };
         for topic in topics {
             if self.known.contains(topic) {

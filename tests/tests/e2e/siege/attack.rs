@@ -22,7 +22,9 @@ pub struct Battlefield<'a> {
     pub rest: &'a Rest,
     /// A topic with some records.
     pub topic: &'a str,
-    /// A directory of the worker's policy.
+    /// The worker's topic of configurations.
+    pub configs: &'a str,
+    /// A directory of the worker's policy, with a pipe in it.
     pub granted: &'a Path,
     pub accomplice: &'a Accomplice,
     pub log: &'a dyn Fn() -> String,
@@ -70,7 +72,9 @@ impl Battlefield<'_> {
     pub fn run(&self, attack: &Attack) -> String {
         let component = Plugin::built(&format!("hostile-suite/{}", attack.name));
         let what = if attack.role == "describe" {
-            self.rest.upload_bytes(component.bytes).error(422)
+            let answer = self.rest.upload_bytes(component.bytes);
+            assert!([409, 422].contains(&answer.status), "{}: {}", attack.name, answer.body);
+            answer.body["message"].as_str().unwrap_or_default().to_owned()
         } else {
             self.rest.upload(&component);
             let what = self.deploy(attack);
@@ -132,6 +136,7 @@ impl Battlefield<'_> {
             config["transforms.h.type"] = json!(format!("{plugin}-transform"));
         }
         let places = [
+            ("{configs}", self.configs.to_owned()),
             ("{dir}", self.granted.display().to_string()),
             ("{port}", self.accomplice.port.to_string()),
             ("{deaf}", self.accomplice.deaf.to_string()),

@@ -9,6 +9,7 @@ mod malformed;
 mod neighbour;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hawser_e2e::{Deadline, Kafka, Topic, Worker, wait_for};
@@ -38,7 +39,11 @@ fn hostile_plugins_hurt_nobody_else() {
     let names = tempfile::tempdir().expect("a folder");
     let hosts = names.path().join("hosts");
     let accomplice = Accomplice::start(&hosts);
+    let configs = hawser_e2e::unique("siege-configs");
     let worker = Worker::distributed(Kafka::shared())
+        .set("config.storage.topic", &configs)
+        .set("config.providers", "env")
+        .set("config.providers.env.class", "org.apache.kafka.common.config.provider.EnvVarConfigProvider")
         .set("hawser.sandbox.http", "*:*,127.0.0.1:*")
         .set("hawser.sandbox.tcp", "*:*,127.0.0.1:*")
         .set("hawser.sandbox.udp", "127.0.0.1:*")
@@ -52,9 +57,12 @@ fn hostile_plugins_hurt_nobody_else() {
     let topic = Topic::create(Kafka::shared(), "siege", 1);
     topic.produce(["1", "2", "3"]);
     let granted = folder(&worker, "granted");
+    let made = Command::new("mkfifo").arg(granted.join("fifo")).status().expect("mkfifo");
+    assert!(made.success(), "{made}");
     let field = Battlefield {
         rest: worker.rest(),
         topic: &topic.name,
+        configs: &configs,
         granted: &granted,
         accomplice: &accomplice,
         log: &|| worker.log(),
