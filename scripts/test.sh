@@ -72,8 +72,8 @@ step "plugins" scripts/plugins.sh plugins/*/ tests/fixtures/hostile
 step "hostile plugins" scripts/hostile.sh
 step "build" cargo build --workspace --all-targets
 step "unit tests" cargo test --workspace --exclude hawser-e2e
-# Not avro, json-schema and protobuf: what they found on 20 November 2026 (fields without a name, a null in a Protobuf message) is not mended yet.
-step "fuzzing, a few seconds each" scripts/fuzz.sh 5 batch config decode encode rest stores upload
+# The same seed each time: a change is judged by what it does to the inputs of the last run. `make fuzz` goes where none went.
+step "fuzzing, a few seconds each" env HAWSER_FUZZ_SEED=1 scripts/fuzz.sh 5
 step "converters against Kafka Connect's classes" against_connect
 step "schema registry" with_registry
 step "end-to-end tests against Apache Kafka" against_kafka

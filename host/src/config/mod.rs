@@ -12,6 +12,8 @@ mod properties;
 mod providers;
 mod sources;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod tls;
 mod worker;

@@ -2,38 +2,9 @@ use std::time::Duration;
 
 use super::*;
 
-/// What Kafka ships as `config/connect-distributed.properties`, without its comments.
-const DISTRIBUTED: &str = "
-bootstrap.servers=localhost:9092
-group.id=connect-cluster
-key.converter=org.apache.kafka.connect.json.JsonConverter
-value.converter=org.apache.kafka.connect.json.JsonConverter
-key.converter.schemas.enable=true
-value.converter.schemas.enable=true
-offset.storage.topic=connect-offsets
-offset.storage.replication.factor=1
-#offset.storage.partitions=25
-config.storage.topic=connect-configs
-config.storage.replication.factor=1
-status.storage.topic=connect-status
-status.storage.replication.factor=1
-#status.storage.partitions=5
-offset.flush.interval.ms=10000
-#listeners=HTTP://:8083
-#rest.advertised.host.name=
-#plugin.path=/usr/local/share/java,/usr/local/share/kafka/plugins,/opt/connectors,
-";
-
-const STANDALONE: &str = "
-bootstrap.servers=localhost:9092
-key.converter=org.apache.kafka.connect.json.JsonConverter
-value.converter=org.apache.kafka.connect.json.JsonConverter
-key.converter.schemas.enable=true
-value.converter.schemas.enable=true
-offset.storage.file.filename=/tmp/connect.offsets
-offset.flush.interval.ms=10000
-#plugin.path=
-";
+/// What Kafka ships in `config/`, without comments.
+const DISTRIBUTED: &str = include_str!("../../../tests/fixtures/properties/connect-distributed.properties");
+const STANDALONE: &str = include_str!("../../../tests/fixtures/properties/connect-standalone.properties");
 
 fn pairs(text: &str) -> Pairs {
     parse_properties(text).unwrap()

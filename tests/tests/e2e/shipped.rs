@@ -9,34 +9,9 @@ use tempfile::TempDir;
 
 use crate::support::{append, wait_lines, with};
 
-const COMMON: &str = "
-bootstrap.servers=localhost:9092
-key.converter=org.apache.kafka.connect.json.JsonConverter
-value.converter=org.apache.kafka.connect.json.JsonConverter
-key.converter.schemas.enable=true
-value.converter.schemas.enable=true
-offset.flush.interval.ms=10000
-";
-const DISTRIBUTED: &str = "
-group.id=connect-cluster
-offset.storage.topic=connect-offsets
-offset.storage.replication.factor=1
-#offset.storage.partitions=25
-config.storage.topic=connect-configs
-config.storage.replication.factor=1
-status.storage.topic=connect-status
-status.storage.replication.factor=1
-#status.storage.partitions=5
-#listeners=HTTP://:8083
-#rest.advertised.host.name=
-#rest.advertised.port=
-#rest.advertised.listener=
-#plugin.path=
-";
-const STANDALONE: &str = "
-offset.storage.file.filename=/tmp/connect.offsets
-#plugin.path=
-";
+/// What Kafka ships in `config/`, without comments.
+const DISTRIBUTED: &str = include_str!("../../fixtures/properties/connect-distributed.properties");
+const STANDALONE: &str = include_str!("../../fixtures/properties/connect-standalone.properties");
 /// What the files of Kafka up to 2.x had besides, and what people uncomment.
 const JVM_KEYS: &str = "
 internal.key.converter=org.apache.kafka.connect.json.JsonConverter
@@ -96,7 +71,7 @@ impl Files {
 
     fn distributed(&self, more: &str) -> WorkerBuilder {
         let group = unique("shipped");
-        let mut builder = self.worker("connect-distributed.properties", &[COMMON, DISTRIBUTED, more]);
+        let mut builder = self.worker("connect-distributed.properties", &[DISTRIBUTED, more]);
         builder = builder.arg("--set").arg(&format!("group.id={group}"));
         for store in ["config", "offset", "status"] {
             builder = builder.arg("--set").arg(&format!("{store}.storage.topic={group}-{store}"));
@@ -105,7 +80,7 @@ impl Files {
     }
 
     fn standalone(&self, more: &str) -> WorkerBuilder {
-        let builder = self.worker("connect-standalone.properties", &[COMMON, STANDALONE, more]);
+        let builder = self.worker("connect-standalone.properties", &[STANDALONE, more]);
         builder.arg("--set").arg("offset.storage.file.filename=connect.offsets")
     }
 }

@@ -1,6 +1,6 @@
 //! Avro schemas: their JSON, with the properties that Connect keeps in it, which apache-avro's schemas drop from unnamed types.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value as Json};
@@ -218,14 +218,8 @@ impl Parser {
             "record" | "error" => {
                 let (place, space) = self.define(Kind::Record(Vec::new()), members, space)?;
                 let listed = part("fields")?.as_array().ok_or_else(|| wrong("fields are no list".to_owned()))?;
-                let (mut fields, mut names) = (Vec::with_capacity(listed.len()), HashSet::with_capacity(listed.len()));
-                for field in listed {
-                    let field = self.field(field, space.as_deref(), depth)?;
-                    if !names.insert(field.name.clone()) {
-                        return Err(wrong(format!("it has two fields {}", field.name)));
-                    }
-                    fields.push(field);
-                }
+                let fields = listed.iter().map(|field| self.field(field, space.as_deref(), depth));
+                let fields = fields.collect::<Result<_, _>>()?;
                 if let Some(record) = self.types.get_mut(place) {
                     record.kind = Kind::Record(fields);
                 }
@@ -255,7 +249,9 @@ impl Parser {
         space: Option<&str>,
     ) -> Result<(TypeId, Option<String>), ConvertError> {
         let text = |member: &str| members.get(member).and_then(Json::as_str);
-        let name = text("name").filter(|name| !name.is_empty()).ok_or_else(|| wrong("a type has no name".to_owned()))?;
+        let name = text("name")
+            .filter(|name| !name.is_empty() && !name.ends_with('.'))
+            .ok_or_else(|| wrong("a type has no name".to_owned()))?;
         let full = full_name(name, text("namespace").or(space));
         let place = self.add(kind, members);
         if let Some(defined) = self.types.get_mut(place) {

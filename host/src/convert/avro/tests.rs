@@ -199,13 +199,18 @@ fn avro_schemas_are_read_as_confluent_does() {
     }
     assert_eq!(read(&plain, r#"["null","int"]"#, &[0]).unwrap().1, None);
     for (schema, reason) in [
-        (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"long"}]}"#, "two fields a"),
+        (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"long"}]}"#, "name duplication a"),
+        (r#"{"type":"record","name":"R","fields":[{"name":"","type":"int"}]}"#, "fieldName cannot be null"),
+        (r#"[{"type":"enum","name":"a.","symbols":["A"]},"int","string"]"#, "a type has no name"),
         (r#""null""#, "Standalone null"),
         (r#"{"type":"record","name":"R","fields":[{"name":"next","type":["null","R"]}]}"#, "contains itself at R"),
         (r#"{"type":"record","name":"R","fields":[{"name":"a","type":"Q"}]}"#, "Q is not defined"),
         (r#"["int",["int"]]"#, "union stands in a union"),
         ("{", "no JSON"),
         (r#"{"type":"int","connect.type":"int4"}"#, "annotation"),
+        (r#"{"type":"int","connect.name":"org.apache.kafka.connect.data.Decimal"}"#, "should be bytes but was int32"),
+        (r#"{"type":"bytes","connect.name":"org.apache.kafka.connect.data.Decimal"}"#, "scale parameter not found"),
+        (r#"{"type":"long","connect.name":"org.apache.kafka.connect.data.Date"}"#, "should be int32 but was int64"),
     ] {
         let error = read(&plain, schema, &[0]).unwrap_err();
         assert!(error.contains(reason), "{schema}: {error}");

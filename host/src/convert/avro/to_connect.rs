@@ -192,7 +192,8 @@ impl<'a> ToConnect<'a> {
             steps.push(Step { opening: opening(&field.name, steps.is_empty()), plan });
             connect.push(Field { name: field.name.clone(), schema });
         }
-        let schema = Schema { parameters: Some(parameters).filter(|all| !all.is_empty()), ..Schema::new(Kind::Struct(connect)) };
+        let schema =
+            Schema { parameters: Some(parameters).filter(|all| !all.is_empty()), ..Schema::new(Kind::of_fields(connect)?) };
         Ok((schema, Plan::Record(steps.into())))
     }
 
@@ -251,7 +252,7 @@ impl<'a> ToConnect<'a> {
         }
         let branch = |plan: Option<(usize, Plan)>| plan.map(|(at, plan)| Branch::new(&fields, at, plan));
         let plans = plans.into_iter().map(branch).collect();
-        schema.kind = Kind::Struct(fields);
+        schema.kind = Kind::of_fields(fields)?;
         Ok((schema, Plan::Union(plans)))
     }
 
@@ -314,6 +315,7 @@ impl<'a> ToConnect<'a> {
             set_parameter(schema, "io.confluent.connect.avro.field.default", "true".to_owned());
         }
         self.name(schema, of)?;
+        schema.check_logical()?;
         schema.optional |= context.optional;
         if let Some(default) = default.or(connect_default) {
             // One that does not fit is ignored, as in AvroData.

@@ -1,5 +1,7 @@
 //! Connect's schemas, read and written as the JSON of Kafka's JsonConverter.
 
+use std::collections::HashSet;
+
 use super::json::{Node, is_integral, write_string};
 use super::read::{Reader, check_nulls, truncated};
 use super::value::Value;
@@ -39,6 +41,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// A struct of fields.
+    ///
+    /// # Errors
+    /// A `SchemaBuilderException` where `SchemaBuilder.field` throws one: a name is empty, or there twice.
+    pub fn of_fields(fields: Vec<Field>) -> Result<Self, ConvertError> {
+        let mut names = HashSet::with_capacity(fields.len());
+        for Field { name, .. } in &fields {
+            if name.is_empty() {
+                return Err(ConvertError::schema("fieldName cannot be null."));
+            }
+            if !names.insert(name) {
+                return Err(ConvertError::schema(format!("Cannot create field because of field name duplication {name}")));
+            }
+        }
+        Ok(Kind::Struct(fields))
+    }
+
     /// The type as Connect's messages have it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -159,6 +178,29 @@ impl Schema {
             TIMESTAMP => Some(Logical::Timestamp),
             _ => None,
         }
+    }
+
+    /// That its name, if it is a logical type's, is that of its type, and a decimal has a scale.
+    ///
+    /// # Errors
+    /// The `DataException` that values under it get, where the converters of Avro and Protobuf meet them.
+    pub fn check_logical(&self) -> Result<(), ConvertError> {
+        let (name, kind) = match self.logical() {
+            None => return Ok(()),
+            Some(Logical::Decimal(None)) if self.kind == Kind::Bytes => {
+                return Err(ConvertError::data("Invalid Decimal schema: scale parameter not found."));
+            }
+            Some(Logical::Decimal(_)) => ("Decimal", Kind::Bytes),
+            Some(Logical::Date) => ("Date", Kind::Int32),
+            Some(Logical::Time) => ("Time", Kind::Int32),
+            Some(Logical::Timestamp) => ("Timestamp", Kind::Int64),
+        };
+        if self.kind == kind {
+            return Ok(());
+        }
+        let (expected, found) = (kind.json_name(), self.kind.json_name());
+        let message = format!("Invalid type for {name}, underlying representation should be {expected} but was {found}");
+        Err(ConvertError::data(message))
     }
 
     /// Whether `test` holds for this schema or one inside it.
@@ -307,21 +349,13 @@ fn kind_from_node(kind: &str, node: &Node<'_>, depth: usize) -> Result<Kind, Con
             let Some(Node::Array(nodes)) = node.get("fields") else {
                 return Err(ConvertError::data("Struct schema's \"fields\" argument is not an array."));
             };
-            let mut names = std::collections::HashSet::new();
             let mut fields = Vec::with_capacity(nodes.len());
             for node in nodes {
                 let name = node.get("field").and_then(Node::text);
                 let name = name.ok_or_else(|| ConvertError::data("Struct schema's field name not specified properly"))?;
-                let schema = Schema::nested(node, depth)?;
-                if name.is_empty() {
-                    return Err(ConvertError::schema("fieldName cannot be null."));
-                }
-                if !names.insert(name) {
-                    return Err(ConvertError::schema(format!("Cannot create field because of field name duplication {name}")));
-                }
-                fields.push(Field { name: name.to_owned(), schema });
+                fields.push(Field { name: name.to_owned(), schema: Schema::nested(node, depth)? });
             }
-            Kind::Struct(fields)
+            Kind::of_fields(fields)?
         }
         unknown => return Err(ConvertError::data(format!("Unknown schema type: {unknown}"))),
     })

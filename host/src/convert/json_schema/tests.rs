@@ -185,6 +185,8 @@ fn wrong_schemas_and_data_are_refused() {
         (r##"{"$ref":"#/nowhere"}"##, "1", "not to be found"),
         (&many, "1", "nested too deep"),
         (r#"{"type":"array"}"#, "[]", "items type"),
+        (r#"{"type":"object","properties":{"":{"type":"string"}}}"#, "{}", "fieldName cannot be null"),
+        (r#"{"allOf":[{"properties":{"":{"type":"string"}}}]}"#, "{}", "fieldName cannot be null"),
         (r#"{"type":"string"}"#, "{", "malformed"),
         (r#"{"type":"object","properties":{}}"#, "[]", "Structs should be encoded as JSON objects"),
         (r#"{"type":"string"}"#, "null", "Invalid null value for required STRING field"),

@@ -160,7 +160,7 @@ impl<'a> ToConnect<'a> {
                 let values = values.ok_or_else(|| wrong("a map has no additionalProperties".to_owned()))?;
                 Kind::Map(Box::new(Schema::new(Kind::String)), Box::new(self.schema(values, None, false)?))
             }
-            "object" => Kind::Struct(self.properties(members, document)?),
+            "object" => Kind::of_fields(self.properties(members, document)?)?,
             other => return Err(wrong(format!("{other} is no type"))),
         }))
     }
@@ -241,7 +241,7 @@ impl<'a> ToConnect<'a> {
                 let schema = self.schema(property, None, self.options.non_required && !required)?;
                 connect.push(Field { name, schema });
             }
-            return Ok(Schema { optional, ..Schema::new(Kind::Struct(connect)) });
+            return Ok(Schema { optional, ..Schema::new(Kind::of_fields(connect)?) });
         }
         let all = || branches.iter().chain([at.json]);
         let of = |json: &'a Json| At { json, document: at.document };

@@ -136,6 +136,9 @@ fn messages_are_read_as_confluent_does() {
     let (connect, payload) = read(&protobuf(&options), schema, &[2, 2, 24, 1, 34, 1, b'q', 66, 3, 10, 1, b'w']).unwrap();
     assert_eq!(payload.as_deref(), Some(r#"{"s":"q","f":null,"u":0,"o":null,"e":1,"counts":{},"many":[],"w":"w","one":null}"#));
     assert!(connect.contains(r#""name":"p.Second""#), "{connect}");
+    // `o` may be null, so it is optional, although Confluent says so only with optional.for.nullables.
+    let o = r#"{"type":"string","optional":true,"parameters":{"io.confluent.connect.protobuf.Tag":"2"},"field":"o"}"#;
+    assert!(connect.contains(o), "{connect}");
     let options =
         [("optional.for.nullables", "true"), ("generate.struct.for.nulls", "true"), ("generate.index.for.unions", "false")];
     let (connect, payload) = read(&protobuf(&options), schema, &[2, 2]).unwrap();
@@ -191,6 +194,11 @@ fn wrong_schemas_and_data_are_refused() {
         (&deep, &[0], "nested more than"),
         (schema, &[0], "A contains itself"),
         ("syntax = \"proto3\";", &[0], "no message of these indexes"),
+        (
+            r#"syntax = "proto3"; message A { oneof o { string s = 1; } string o_0 = 2; }"#,
+            &[0],
+            "Cannot create field because of field name duplication o_0",
+        ),
         (plain_schema, &[], "wrong message indexes"),
         (plain_schema, &[0xff; 9], "wrong message indexes"),
         (plain_schema, &[2, 8], "no message of these indexes"),

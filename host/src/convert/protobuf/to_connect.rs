@@ -91,7 +91,9 @@ impl ToConnect {
         self.open.pop();
         let (fields, members) = converted?;
         let name = if self.options.enhanced { message.full_name() } else { message.name() };
-        Ok((Schema { name: Some(name.to_owned()), ..Schema::new(Kind::Struct(fields)) }, Plan::Struct(members)))
+        let schema = Schema { name: Some(name.to_owned()), ..Schema::new(Kind::of_fields(fields)?) };
+        schema.check_logical()?;
+        Ok((schema, Plan::Struct(members)))
     }
 
     fn members(&mut self, message: &MessageDescriptor) -> Result<(Vec<Field>, Vec<Member>), ConvertError> {
@@ -120,10 +122,12 @@ impl ToConnect {
             if field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
                 continue;
             }
-            let (schema, plan) = self.field(&field, false)?;
+            let (mut schema, plan) = self.field(&field, false)?;
             let is_message = matches!(field.kind(), ProtoKind::Message(_)) && field.cardinality() != Cardinality::Repeated;
             let marked = field.field_descriptor_proto().proto3_optional() || self.options.optional_proto2 && has_keyword(&field);
             let nullable = (is_message || marked) && !self.options.struct_for_nulls;
+            // Confluent leaves some of these required, and then hands on structs which Connect's own validation refuses.
+            schema.optional |= nullable;
             fields.push(Field { name: field.name().to_owned(), schema });
             members.push(Member::Field { field, plan, nullable });
         }

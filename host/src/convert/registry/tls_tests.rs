@@ -3,82 +3,42 @@
 use std::sync::Arc;
 
 use openssl::pkcs12::Pkcs12;
-use openssl::pkey::PKey;
 use openssl::stack::Stack;
 use openssl::x509::X509;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use tempfile::TempDir;
 
 use super::testing::FakeRegistry;
 use super::tests::{framed, try_converters, values};
+use crate::config::testing::{Certificates, PASSWORD};
 use crate::convert::Outage;
 use crate::record::{BatchBuilder, Record, SchemaTable};
 
-const PASSWORD: &str = "geheim";
-
-/// An authority, a certificate of it for `localhost`, and a folder for stores.
-struct Made {
-    authority: CertifiedIssuer<'static, KeyPair>,
-    certificate: rcgen::Certificate,
-    key: KeyPair,
-    dir: TempDir,
+/// A registry's side, which may ask clients for a certificate.
+fn server(of: &Certificates, asks_clients: bool) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
+    let builder = if asks_clients {
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(of.roots()), provider).build().unwrap();
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    let (chain, key) = of.chain();
+    Arc::new(builder.with_single_cert(chain, key).unwrap())
 }
 
-impl Made {
-    fn new() -> Made {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-        Made { authority, certificate, key, dir: tempfile::tempdir().unwrap() }
-    }
+fn file(of: &Certificates, name: &str, content: &[u8]) -> String {
+    of.file(name, content).to_str().unwrap().to_owned()
+}
 
-    fn server(&self, asks_clients: bool) -> Arc<ServerConfig> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
-        let builder = if asks_clients {
-            let mut roots = RootCertStore::empty();
-            roots.add(self.authority.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
-        };
-        let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
-        Arc::new(builder.with_single_cert(vec![self.certificate.der().clone()], key.into()).unwrap())
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> String {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    /// A store with nothing but the authority's certificate.
-    fn pkcs12_of_trusted(&self) -> String {
-        let mut trusted = Stack::new().unwrap();
-        trusted.push(X509::from_der(self.authority.der()).unwrap()).unwrap();
-        let mut builder = Pkcs12::builder();
-        builder.ca(trusted);
-        self.file("trusted.p12", &builder.build2(PASSWORD).unwrap().to_der().unwrap())
-    }
-
-    fn pkcs12_of_client(&self) -> String {
-        let key = PKey::private_key_from_der(&self.key.serialize_der()).unwrap();
-        let certificate = X509::from_der(self.certificate.der()).unwrap();
-        let der = Pkcs12::builder().name("client").pkey(&key).cert(&certificate).build2(PASSWORD).unwrap().to_der().unwrap();
-        self.file("client.p12", &der)
-    }
-
-    fn encrypted_key(&self) -> String {
-        let key = PKey::private_key_from_der(&self.key.serialize_der()).unwrap();
-        let pem = key.private_key_to_pem_pkcs8_passphrase(openssl::symm::Cipher::aes_256_cbc(), PASSWORD.as_bytes()).unwrap();
-        String::from_utf8(pem).unwrap()
-    }
+/// A store with nothing but the authority's certificate.
+fn pkcs12_of_trusted(of: &Certificates) -> String {
+    let mut trusted = Stack::new().unwrap();
+    trusted.push(X509::from_der(of.authority.der()).unwrap()).unwrap();
+    let mut builder = Pkcs12::builder();
+    builder.ca(trusted);
+    file(of, "trusted.p12", &builder.build2(PASSWORD).unwrap().to_der().unwrap())
 }
 
 /// Reads a record whose schema is to be fetched from there.
@@ -96,10 +56,10 @@ async fn fetch(registry: &FakeRegistry, settings: &[(&str, &str)]) -> Result<(),
 
 #[tokio::test]
 async fn a_registry_is_trusted_by_its_authority() {
-    let (made, other) = (Made::new(), Made::new());
-    let registry = FakeRegistry::start_with(Some(made.server(false))).await;
+    let (made, other) = (Certificates::new(), Certificates::new());
+    let registry = FakeRegistry::start_with(Some(server(&made, false))).await;
     let pem = made.authority.pem();
-    let (file, archive) = (made.file("trusted.pem", pem.as_bytes()), made.pkcs12_of_trusted());
+    let (file, archive) = (file(&made, "trusted.pem", pem.as_bytes()), pkcs12_of_trusted(&made));
     for settings in [
         &[("truststore.location", file.as_str()), ("truststore.type", "PEM")][..],
         &[("truststore.certificates", &pem)],
@@ -125,12 +85,13 @@ async fn a_registry_is_trusted_by_its_authority() {
 
 #[tokio::test]
 async fn a_client_shows_its_certificate() {
-    let made = Made::new();
-    let registry = FakeRegistry::start_with(Some(made.server(true))).await;
+    let made = Certificates::new();
+    let registry = FakeRegistry::start_with(Some(server(&made, true))).await;
     let trusted = made.authority.pem();
     let trust = ("truststore.certificates", trusted.as_str());
     let (chain, key, encrypted) = (made.certificate.pem(), made.key.serialize_pem(), made.encrypted_key());
-    let (both, archive) = (made.file("client.pem", (chain.clone() + &key).as_bytes()), made.pkcs12_of_client());
+    let (both, archive) =
+        (file(&made, "client.pem", (chain.clone() + &key).as_bytes()), file(&made, "client.p12", &made.pkcs12(PASSWORD)));
     for settings in [
         &[trust, ("keystore.location", both.as_str())][..],
         &[trust, ("keystore.certificate.chain", &chain), ("keystore.key", &key)],
@@ -145,9 +106,9 @@ async fn a_client_shows_its_certificate() {
 
 #[test]
 fn stores_that_cannot_be_read_say_why() {
-    let made = Made::new();
-    let (archive, java) = (made.pkcs12_of_trusted(), made.file("store.jks", b"\xfe\xed\xfe\xed\0\0\0\x02"));
-    let text = made.file("text", b"no store");
+    let made = Certificates::new();
+    let (archive, java) = (pkcs12_of_trusted(&made), file(&made, "store.jks", b"\xfe\xed\xfe\xed\0\0\0\x02"));
+    let text = file(&made, "text", b"no store");
     for (settings, key, reason) in [
         (&[("truststore.location", archive.as_str())][..], "truststore.password", "does not open"),
         (&[("truststore.location", &archive), ("truststore.password", "wrong")], "truststore.password", "does not open"),

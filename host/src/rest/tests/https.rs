@@ -5,71 +5,28 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use openssl::pkcs12::Pkcs12;
-use openssl::pkey::PKey;
-use openssl::x509::X509;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
-use tempfile::TempDir;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::testing::{Certificates, PASSWORD};
 use crate::config::{ClientAuth, TlsSettings, TlsStore};
 use crate::rest::extract::BaseUrl;
 use crate::rest::{serve, server_config};
 
-/// An authority, and a certificate of it that serves for either side.
-struct Certificates {
-    authority: CertifiedIssuer<'static, KeyPair>,
-    certificate: rcgen::Certificate,
-    key: KeyPair,
-    dir: TempDir,
-}
-
-impl Certificates {
-    fn new() -> Certificates {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-        Certificates { authority, certificate, key, dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> Option<PathBuf> {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        Some(path)
-    }
-
-    fn pkcs12(&self, password: &str) -> Vec<u8> {
-        let key = PKey::private_key_from_der(&self.key.serialize_der()).unwrap();
-        let certificate = X509::from_der(self.certificate.der()).unwrap();
-        Pkcs12::builder().name("worker").pkey(&key).cert(&certificate).build2(password).unwrap().to_der().unwrap()
-    }
-
-    fn encrypted_key(&self) -> String {
-        let key = PKey::private_key_from_der(&self.key.serialize_der()).unwrap();
-        let pem = key.private_key_to_pem_pkcs8_passphrase(openssl::symm::Cipher::aes_256_cbc(), b"geheim").unwrap();
-        String::from_utf8(pem).unwrap()
-    }
-
-    /// A client that trusts the authority, with a certificate or without.
-    fn client(&self, with_certificate: bool) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let builder = builder.with_root_certificates(roots);
-        match with_certificate {
-            false => builder.with_no_client_auth(),
-            true => {
-                let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
-                builder.with_client_auth_cert(vec![self.certificate.der().clone()], key.into()).unwrap()
-            }
+/// A client that trusts the authority, with a certificate or without.
+fn client(of: &Certificates, with_certificate: bool) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = builder.with_root_certificates(of.roots());
+    match with_certificate {
+        false => builder.with_no_client_auth(),
+        true => {
+            let (chain, key) = of.chain();
+            builder.with_client_auth_cert(chain, key).unwrap()
         }
     }
 }
@@ -111,14 +68,14 @@ async fn ask(settings: &TlsSettings, client: ClientConfig) -> Result<String, std
 async fn certificates_are_read_from_every_store() {
     let made = Certificates::new();
     let (chain, key) = (made.certificate.pem(), made.key.serialize_pem());
-    let password = || Some("geheim".to_owned());
+    let password = || Some(PASSWORD.to_owned());
     let both = made.file("both.pem", format!("{chain}{key}").as_bytes());
-    let archive = made.file("store.p12", &made.pkcs12("geheim"));
+    let archive = made.file("store.p12", &made.pkcs12(PASSWORD));
     let encrypted = made.file("encrypted.pem", format!("{chain}{}", made.encrypted_key()).as_bytes());
     let stores = [
-        (TlsStore { location: both, ..TlsStore::default() }, None),
-        (TlsStore { location: archive, password: password(), ..TlsStore::default() }, None),
-        (TlsStore { location: encrypted, ..TlsStore::default() }, password()),
+        (TlsStore { location: Some(both), ..TlsStore::default() }, None),
+        (TlsStore { location: Some(archive), password: password(), ..TlsStore::default() }, None),
+        (TlsStore { location: Some(encrypted), ..TlsStore::default() }, password()),
         (TlsStore { certificates: Some(chain.clone()), key: Some(key), ..TlsStore::default() }, None),
         (TlsStore { certificates: Some(chain), key: Some(made.encrypted_key()), ..TlsStore::default() }, password()),
     ];
@@ -126,7 +83,7 @@ async fn certificates_are_read_from_every_store() {
         for protocols in [&["TLSv1.2"][..], &["TLSv1.3"], &["TLSv1.2", "TLSv1.3"]] {
             let protocols = protocols.iter().map(|name| (*name).to_owned()).collect();
             let settings = TlsSettings { key_password: key_password.clone(), protocols, ..settings(store.clone()) };
-            assert_eq!(ask(&settings, made.client(false)).await.unwrap(), "https://worker:8443");
+            assert_eq!(ask(&settings, client(&made, false)).await.unwrap(), "https://worker:8443");
         }
     }
 }
@@ -137,7 +94,7 @@ async fn clients_show_certificates_if_they_are_asked() {
     let store =
         TlsStore { certificates: Some(made.certificate.pem()), key: Some(made.key.serialize_pem()), ..TlsStore::default() };
     let trusted = TlsStore { certificates: Some(made.authority.pem()), ..TlsStore::default() };
-    let trusted_file = TlsStore { location: made.file("ca.pem", made.authority.pem().as_bytes()), ..TlsStore::default() };
+    let trusted_file = TlsStore { location: Some(made.file("ca.pem", made.authority.pem().as_bytes())), ..TlsStore::default() };
     for truststore in [trusted, trusted_file] {
         for (client_auth, with_certificate, is_answered) in [
             (ClientAuth::None, false, true),
@@ -147,12 +104,12 @@ async fn clients_show_certificates_if_they_are_asked() {
             (ClientAuth::Required, false, false),
         ] {
             let settings = TlsSettings { client_auth, truststore: truststore.clone(), ..settings(store.clone()) };
-            let answer = ask(&settings, made.client(with_certificate)).await;
+            let answer = ask(&settings, client(&made, with_certificate)).await;
             assert_eq!(answer.is_ok(), is_answered, "{client_auth:?} {with_certificate}: {answer:?}");
         }
         // A certificate of another authority.
         let stranger = Certificates::new();
-        let mut client = stranger.client(true);
+        let mut client = client(&stranger, true);
         client.dangerous().set_certificate_verifier(Arc::new(trust::Anyone));
         let settings = TlsSettings { client_auth: ClientAuth::Required, truststore, ..settings(store.clone()) };
         assert!(ask(&settings, client).await.is_err());
@@ -211,9 +168,9 @@ fn what_is_wrong_is_said_by_its_key_and_without_secrets() {
     let check = |settings: TlsSettings, key: &str, part: &str| {
         let message = server_config(&settings).unwrap_err().to_string();
         assert!(message.starts_with(&format!("listeners.https.{key}: ")) && message.contains(part), "{message}");
-        assert!(!message.contains("geheim"), "{message}");
+        assert!(!message.contains(PASSWORD), "{message}");
     };
-    let at = |location: Option<PathBuf>| TlsStore { location, password: Some("geheim".to_owned()), ..TlsStore::default() };
+    let at_file = |path: PathBuf| TlsStore { location: Some(path), password: Some(PASSWORD.to_owned()), ..TlsStore::default() };
     let inline = |chain: &str, key: &str| TlsStore {
         certificates: Some(chain.to_owned()),
         key: Some(key.to_owned()),
@@ -221,13 +178,17 @@ fn what_is_wrong_is_said_by_its_key_and_without_secrets() {
     };
     let location = "ssl.keystore.location";
     check(settings(TlsStore::default()), location, "an https listener needs it");
-    check(settings(at(Some("/does/not/exist".into()))), location, "cannot be read");
-    check(settings(at(made.file("jks", b"\xfe\xed\xfe\xed\0\0\0\x02"))), location, "keytool -importkeystore");
-    check(settings(at(made.file("junk", b"\xff\xfe"))), location, "no certificate in PEM form");
-    check(settings(at(made.file("empty", b""))), location, "no certificate in PEM form");
-    check(settings(at(made.file("chain.pem", chain.as_bytes()))), location, "no private key in PEM form");
-    check(settings(at(made.file("other.p12", &made.pkcs12("other")))), "ssl.keystore.password", "does not open with it");
-    check(settings(at(made.file("cut.p12", &made.pkcs12("geheim")[..100]))), "ssl.keystore.password", "does not open with it");
+    check(settings(at_file("/does/not/exist".into())), location, "cannot be read");
+    check(settings(at_file(made.file("jks", b"\xfe\xed\xfe\xed\0\0\0\x02"))), location, "keytool -importkeystore");
+    check(settings(at_file(made.file("junk", b"\xff\xfe"))), location, "no certificate in PEM form");
+    check(settings(at_file(made.file("empty", b""))), location, "no certificate in PEM form");
+    check(settings(at_file(made.file("chain.pem", chain.as_bytes()))), location, "no private key in PEM form");
+    check(settings(at_file(made.file("other.p12", &made.pkcs12("other")))), "ssl.keystore.password", "does not open with it");
+    check(
+        settings(at_file(made.file("cut.p12", &made.pkcs12(PASSWORD)[..100]))),
+        "ssl.keystore.password",
+        "does not open with it",
+    );
     check(settings(inline("x", &key)), "ssl.keystore.certificate.chain", "no certificate in PEM form");
     check(settings(inline(&chain, "x")), "ssl.keystore.key", "no private key in PEM form");
     check(settings(inline(&chain, &made.encrypted_key())), "ssl.keystore.key", "set ssl.key.password");
@@ -238,7 +199,7 @@ fn what_is_wrong_is_said_by_its_key_and_without_secrets() {
         "does not open with it",
     );
     check(
-        TlsSettings { keystore: inline(&chain, &KeyPair::generate().unwrap().serialize_pem()), ..good() },
+        TlsSettings { keystore: inline(&chain, &Certificates::new().key.serialize_pem()), ..good() },
         location,
         "cannot be used",
     );
