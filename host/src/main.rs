@@ -17,11 +17,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
-/// What is Rust's is kept apart from what is librdkafka's: among connectors that live on, glibc does not give back what a closed client
-/// held.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Time for threads that still run when the worker has stopped.
 const LAST_THREADS: Duration = Duration::from_secs(5);
 
