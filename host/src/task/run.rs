@@ -58,7 +58,8 @@ where
     let counters = Arc::new(TaskCounters::default());
     counters.begin(Step::Start);
     let ended = counters.clone();
-    let body = body(Run { counters: counters.clone(), target: wanted, state: state.clone() });
+    // Boxed, or the future around it would hold it twice.
+    let body = Box::pin(body(Run { counters: counters.clone(), target: wanted, state: state.clone() }));
     let context = logging::context(&id.connector, Some(id.task));
     let body = async move {
         let ending = Ending(state);

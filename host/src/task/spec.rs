@@ -126,11 +126,11 @@ pub struct SinkSpec {
 /// Starts a source task on the current runtime.
 pub fn spawn_source(spec: SourceSpec, context: TaskContext) -> TaskHandle {
     let (id, paused) = (spec.id.clone(), spec.paused);
-    spawn(id, paused, |run| source::run(spec, context, run))
+    spawn(id, paused, |run| source::run(Box::new(spec), context, run))
 }
 
 /// Starts a sink task on the current runtime.
 pub fn spawn_sink(spec: SinkSpec, context: TaskContext) -> TaskHandle {
     let (id, paused) = (spec.id.clone(), spec.paused);
-    spawn(id, paused, |run| sink::run(spec, context, run))
+    spawn(id, paused, |run| sink::run(Box::new(spec), context, run))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use async_trait::async_trait;
 use hawser::convert::Converters;
-use hawser::kafka::{ReservedTopics, ClientSettings, ProducerLimits, Subscription};
+use hawser::kafka::{ClientSettings, ProducerLimits, ReservedTopics, Subscription};
 use hawser::record::{BatchLimits, SchemaTable};
 use hawser::sandbox::Component;
 use hawser::task::{
@@ -44,7 +44,12 @@ impl TopicTracker for Forgetful {
 }
 
 fn context() -> TaskContext {
-    TaskContext { checkpoints: Arc::new(Forgetful), topics: Arc::new(Forgetful), starts: Starts::default(), reserved: ReservedTopics::default() }
+    TaskContext {
+        checkpoints: Arc::new(Forgetful),
+        topics: Arc::new(Forgetful),
+        starts: Starts::default(),
+        reserved: ReservedTopics::default(),
+    }
 }
 
 /// What both kinds of task need.

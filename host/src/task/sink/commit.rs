@@ -21,7 +21,7 @@ impl SinkTask {
             TaskCounters::add(&self.run.counters.commits_skipped, 1);
             return Ok(());
         }
-        if let Some(offsets) = self.flush(None).await?
+        if let Some(offsets) = Box::pin(self.flush(None)).await?
             && !offsets.is_empty()
         {
             self.committing = Some(Instant::now());

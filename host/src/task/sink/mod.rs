@@ -74,21 +74,29 @@ enum Attempt {
     Later(Duration, String),
 }
 
-/// Runs a sink task to its end.
-pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> Result<(), TaskError> {
+/// Runs a sink task to its end. What it does not need while it waits is boxed, here and below: a worker may have thousands of tasks
+/// that wait.
+pub(super) async fn run(spec: Box<SinkSpec>, context: TaskContext, run: Run) -> Result<(), TaskError> {
+    let Some(mut task) = Box::pin(start(*spec, context, run)).await? else { return Ok(()) };
+    let outcome = task.work().await;
+    Box::pin(task.finish(outcome)).await
+}
+
+/// Starts it. `None`: it is to stop.
+async fn start(spec: SinkSpec, context: TaskContext, mut run: Run) -> Result<Option<Box<SinkTask>>, TaskError> {
     if !run.may_start().await {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(turn) = run.unless_stopped(context.starts.turn()).await else { return Ok(()) };
+    let Some(turn) = run.unless_stopped(context.starts.turn()).await else { return Ok(None) };
     let pipeline = Pipeline::start(&mut run, Direction::Sink, spec.converters, spec.chains).await?;
-    let Some(pipeline) = pipeline else { return Ok(()) };
+    let Some(pipeline) = pipeline else { return Ok(None) };
     let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
-    let Some(reporter) = reporter.transpose()? else { return Ok(()) };
-    let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(()) };
+    let Some(reporter) = reporter.transpose()? else { return Ok(None) };
+    let Some(plugin) = run.start(|| spec.plugin.start()).await.map_err(TaskError::plugin("start"))? else { return Ok(None) };
     let most = spec.consumer.max_poll_records().unwrap_or(usize::MAX);
     let limits = BatchLimits { records: spec.batch.records.min(most), ..spec.batch };
     let consumer = SinkConsumer::connect(&spec.consumer, spec.subscription).await?;
-    let mut task = SinkTask {
+    let task = Box::new(SinkTask {
         run,
         spec: spec.plugin,
         plugin,
@@ -107,14 +115,13 @@ pub(super) async fn run(spec: SinkSpec, context: TaskContext, mut run: Run) -> R
         suspects: Suspects::default(),
         search: Search::default(),
         in_hand: None,
-    };
+    });
     let classes = std::iter::once(task.spec.class()).chain(task.pipeline.classes());
     task.run.counters.has_instances(classes);
     task.note_usage();
     task.run.counters.end(Step::Start);
     drop(turn);
-    let outcome = task.work().await;
-    task.finish(outcome).await
+    Ok(Some(task))
 }
 
 impl SinkTask {
@@ -137,7 +144,9 @@ impl SinkTask {
                 }
             }
             match self.turn().await {
-                Err(crash @ TaskError::Plugin { call: PUT | FLUSH, .. }) if crash.is_crash() => self.recover(crash).await?,
+                Err(crash @ TaskError::Plugin { call: PUT | FLUSH, .. }) if crash.is_crash() => {
+                    Box::pin(self.recover(crash)).await?
+                }
                 turned => turned?,
             }
         }
@@ -152,11 +161,11 @@ impl SinkTask {
         };
         match filled {
             Filled::Records => {
-                self.deliver().await?;
+                Box::pin(self.deliver()).await?;
                 // While records are waiting nothing above has to: the other tasks of this thread get their turn.
                 tokio::task::yield_now().await;
             }
-            Filled::Rebalance(event) => self.rebalanced(event, None).await?,
+            Filled::Rebalance(event) => Box::pin(self.rebalanced(event, None)).await?,
             // Nobody has said that there is nothing to do.
             Filled::Idle if self.consumer.is_cut_off() => {}
             Filled::Idle => self.run.counters.progress(),

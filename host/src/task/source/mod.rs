@@ -55,27 +55,35 @@ struct SourceTask {
     poll_at: Instant,
 }
 
-/// Runs a source task to its end.
-pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) -> Result<(), TaskError> {
+/// Runs a source task to its end. What it does not need while it waits is boxed, here and below: a worker may have thousands of
+/// tasks that wait.
+pub(super) async fn run(spec: Box<SourceSpec>, context: TaskContext, run: Run) -> Result<(), TaskError> {
+    let Some(mut task) = Box::pin(start(*spec, context, run)).await? else { return Ok(()) };
+    let outcome = task.work().await;
+    Box::pin(task.finish(outcome)).await
+}
+
+/// Starts it. `None`: it is to stop.
+async fn start(spec: SourceSpec, context: TaskContext, mut run: Run) -> Result<Option<Box<SourceTask>>, TaskError> {
     if !run.may_start().await {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(turn) = run.unless_stopped(context.starts.turn()).await else { return Ok(()) };
+    let Some(turn) = run.unless_stopped(context.starts.turn()).await else { return Ok(None) };
     let pipeline = Pipeline::start(&mut run, Direction::Source, spec.converters, spec.chains).await?;
-    let Some(pipeline) = pipeline else { return Ok(()) };
+    let Some(pipeline) = pipeline else { return Ok(None) };
     let reporter = run.unless_stopped(Reporter::start(spec.id.clone(), spec.errors, run.counters.clone())).await;
-    let Some(reporter) = reporter.transpose()? else { return Ok(()) };
+    let Some(reporter) = reporter.transpose()? else { return Ok(None) };
     let (connector, checkpoints) = (spec.id.connector.clone(), context.checkpoints.clone());
     match run.unless_stopped(context.checkpoints.open()).await {
-        None => return Ok(()),
+        None => return Ok(None),
         Some(opened) => opened.map_err(TaskError::Offsets)?,
     }
     let stored: Arc<dyn OffsetReader> = Arc::new(StoredOffsets { connector, checkpoints });
     let started = run.start(|| spec.plugin.start(stored.clone())).await;
-    let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(()) };
+    let Some(plugin) = started.map_err(TaskError::plugin("start"))? else { return Ok(None) };
     let producer = SourceProducer::new(spec.producer, spec.producer_limits);
     let seen = TopicsSeen::new(spec.id.connector.clone(), context.topics);
-    let mut task = SourceTask {
+    let task = Box::new(SourceTask {
         plugin,
         pipeline,
         outflow: Outflow::new(&spec.id, producer, context.checkpoints, spec.commit, seen, run.counters.clone()),
@@ -84,14 +92,13 @@ pub(super) async fn run(spec: SourceSpec, context: TaskContext, mut run: Run) ->
         backoff: Backoff::default(),
         poll_at: Instant::now(),
         run,
-    };
+    });
     let classes = std::iter::once(spec.plugin.class()).chain(task.pipeline.classes());
     task.run.counters.has_instances(classes);
     task.note_usage();
     task.run.counters.end(Step::Start);
     drop(turn);
-    let outcome = task.work().await;
-    task.finish(outcome).await
+    Ok(Some(task))
 }
 
 /// Awaits something while acknowledgements are collected and checkpoints stored.
@@ -133,7 +140,7 @@ impl SourceTask {
                     self.tell_committed().await?;
                     if let Some(polled) = self.poll().await? {
                         self.run.counters.begin(Step::Deliver);
-                        self.forward(polled).await?;
+                        Box::pin(self.forward(polled)).await?;
                         self.run.counters.end(Step::Deliver);
                     }
                 }

@@ -226,7 +226,7 @@ impl Outflow {
                 cause: None,
                 retriable: false,
             });
-            reporter.report(rejected.collect(), &sent).await?;
+            Box::pin(reporter.report(rejected.collect(), &sent)).await?;
             reporter.skipped(acked.failures.len());
         }
         self.topics.note(&sent.topics);
