@@ -39,7 +39,7 @@ against_connect() {   # the converters beside Kafka Connect's own classes, and t
         not_run+=("Avro, Protobuf and JSON Schema against JVM classes: no jars (see above)")
     fi
     HAWSER_CONNECT_CLASSPATH=$classpath HAWSER_FORMATS_CLASSPATH=${formats:+$classpath:$formats} \
-        cargo test -p hawser --test convert -- kafka formats --nocapture
+        cargo test --workspace --test convert -- kafka formats --nocapture
 }
 
 with_registry() {   # the end-to-end tests share one schema registry

@@ -65,6 +65,26 @@ impl Batch {
         Records::new(self)
     }
 
+    /// Leaves only topics of which there are records: others that a plugin lists are not to be looked up, created or noted.
+    pub fn drop_unused_topics(&mut self) {
+        if self.topic_indexes.is_empty() {
+            self.topics.truncate(1);
+        }
+        if self.topics.len() <= 1 {
+            return;
+        }
+        let (mut places, mut used) = (vec![None; self.topics.len()], Vec::new());
+        for index in &mut self.topic_indexes {
+            let before = *index as usize;
+            let (Some(place), Some(topic)) = (places.get_mut(before), self.topics.get_mut(before)) else { continue };
+            *index = *place.get_or_insert_with(|| {
+                used.push(std::mem::take(topic));
+                used.len() as u32 - 1
+            });
+        }
+        self.topics = used;
+    }
+
     /// A rough size in memory, for budgets: the payload and the fixed-size columns.
     pub fn bytes(&self) -> usize {
         let headers = self.header_name_indexes.len() * 4 + self.header_lengths.len() * 4 + self.header_schemas.len() * 4;
@@ -79,4 +99,26 @@ impl Batch {
 /// Bytes that a length column entry stands for.
 pub(super) fn byte_length(length: i32) -> usize {
     usize::try_from(length).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_without_records_are_dropped() {
+        let check = |topics: &[&str], indexes: &[u32], used: &[&str], left: &[u32]| {
+            let owned = topics.iter().map(|topic| (*topic).to_owned()).collect();
+            let mut batch = Batch { count: 3, topics: owned, topic_indexes: indexes.to_vec(), ..Batch::default() };
+            batch.drop_unused_topics();
+            assert_eq!(
+                (batch.topics.iter().map(String::as_str).collect::<Vec<_>>(), &*batch.topic_indexes),
+                (used.to_vec(), left)
+            );
+        };
+        check(&["a"], &[], &["a"], &[]);
+        check(&["a", "b"], &[], &["a"], &[]);
+        check(&["a", "b", "c", "d"], &[3, 1, 3], &["d", "b"], &[0, 1, 0]);
+        check(&["a", "b"], &[0, 1, 0], &["a", "b"], &[0, 1, 0]);
+    }
 }

@@ -221,13 +221,14 @@ impl SourceTask {
             return Ok(());
         }
         let came = if self.reporter.wants_originals() { records.clone() } else { coordinates(&records) };
-        let Some(processed) = self.process(records, &came).await? else { return Ok(()) };
+        let Some(mut processed) = self.process(records, &came).await? else { return Ok(()) };
         self.reporter.skipped(count.saturating_sub(processed.batch.len()));
         self.reporter.report(processed.rejected, &came).await?;
         if processed.batch.is_empty() {
             self.outflow.pass(checkpoints, &self.reporter);
             return Ok(());
         }
+        processed.batch.drop_unused_topics();
         let (run, topics) = (&mut self.run, &mut self.topics);
         let known = attend!(self, run.unless_stopped(topics.ensure(&processed.batch.topics)));
         match known {
