@@ -21,9 +21,9 @@ use attack::{Attack, Battlefield};
 use neighbour::{Fared, Neighbour};
 
 /// What a worker may hold more of after the siege than before it: threads of its runtime come and go, allocators keep memory, and
-/// the pool of instances keeps up to 16 places prepared (a descriptor each).
+/// the pool of instances keeps 16 places prepared and gives back those that end in batches of 16 (a descriptor each).
 const MORE_THREADS: u64 = 16;
-const MORE_FILES: u64 = 24;
+const MORE_FILES: u64 = 40;
 const MORE_BYTES: u64 = 256 << 20;
 /// The most memory that it may have held in between: what one attack was allowed, and what the worker needs for it.
 const MOST_BYTES: u64 = 256 << 20;
