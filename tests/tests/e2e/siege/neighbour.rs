@@ -26,7 +26,8 @@ pub struct Fared {
     pub rate: f64,
     /// Milliseconds from the plugin to the consumer, of 99 in 100 records at most.
     pub p99: f64,
-    p50: f64,
+    /// The same of half of the records.
+    pub p50: f64,
     max: f64,
 }
 
