@@ -179,8 +179,8 @@ impl DirectReader {
             };
             expected = place + 1;
             let (field, found) = (self.fields.get(place)?, self.found.get_mut(place)?);
-            // Messages that are there several times are merged.
-            if field.wire != wire || matches!(field.content, ReadContent::Message(_)) && found.is_some() {
+            // Messages that are there several times are merged, and of texts each is checked.
+            if field.wire != wire || wire == BYTES && found.is_some() {
                 return None;
             }
             *found = Some(value);
