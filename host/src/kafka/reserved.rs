@@ -1,3 +1,5 @@
+//! Topics that connectors may not write to, or not use at all.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
